@@ -1,0 +1,184 @@
+"""The authenticator: log-in, tokens and log-out for a front. Everything but log-in and log-out is free of I/O."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from auth import passwords, secret
+from auth.database import Database, default_url
+from auth.errors import DatabaseUnavailable, InvalidToken, LoginFailed, TooManyLogins
+from auth.password_checker import PasswordChecker
+from auth.revocations import Revocations
+from auth.secret import Keys
+from auth.settings import AuthSettings
+from auth.standing import Standing
+from auth.tokens import Claims, Clock, TokenSigner
+from auth.users import Credentials, User, Users
+
+T = TypeVar("T")
+
+ALL_SCOPES = ("evaluate", "read", "manage")
+
+_log = logging.getLogger(__name__)
+_DATABASE_THREADS = 4
+
+
+class Authenticator:
+    """One for each front, in one event loop. Close it: it owns threads and, from then on, the database.
+
+    The owner runs `watch` as a task, best after one `refresh`, and cancels it before `close`.
+    """
+
+    def __init__(
+        self, keys: Keys, database: Database, settings: AuthSettings | None = None, clock: Clock = time.time
+    ) -> None:
+        self._settings = settings or AuthSettings()
+        self._clock = clock
+        self._signer = TokenSigner(keys, clock)
+        self._database = database
+        self._users = Users(database)
+        self._revocations = Revocations(database)
+        self._passwords = PasswordChecker(self._settings.logins_at_once, self._settings.logins_waiting)
+        self._threads = ThreadPoolExecutor(_DATABASE_THREADS, thread_name_prefix="auth-database")
+        self._standing = Standing()
+        self._unwritten: dict[str, Claims] = {}
+        self._database_up: bool | None = None
+
+    @classmethod
+    def open(cls, state_dir: Path, settings: AuthSettings | None = None) -> "Authenticator":
+        """For a state directory that `bootstrap` has made. Reads the secret; connects to nothing yet.
+
+        Raises: StateDirInsecure, StateDirUnusable, BadDatabaseUrl.
+        """
+        settings = settings or AuthSettings()
+        database = Database(settings.database_url or default_url(state_dir))
+        return cls(secret.load(state_dir), database, settings)
+
+    @property
+    def database_up(self) -> bool:
+        """Whether the last refresh worked; False before the first."""
+        return self._database_up is True
+
+    @property
+    def knows_revocations(self) -> bool:
+        """Whether a refresh ever worked. Until then `check` goes by signature and expiry, and by log-outs here."""
+        return self._standing.known
+
+    async def log_in(self, username: str, password: str) -> User:
+        """The user, whose tokens count here from now on.
+
+        Raises: LoginFailed (same words and same work whether the user is unknown or disabled, or the password is
+        wrong), TooManyLogins, DatabaseUnavailable (within `database_wait_s`).
+        """
+        found = await self._ask(lambda: self._users.credentials(username))
+        matches = await self._passwords.verify(found and found.password_hash, password)
+        if found is None or not matches or found.user.disabled:
+            raise LoginFailed
+        if passwords.needs_rehash(found.password_hash):
+            await self._rehash(found, password)
+        self._standing.see(found.user)
+        return found.user
+
+    def issue(
+        self, user: User, session: str | None, kernel: str | None, scopes: tuple[str, ...] = ALL_SCOPES
+    ) -> tuple[str, Claims]:
+        """A new token and what it says; valid for `token_lifetime_s`. No I/O. Raises: ValueError (ids too long)."""
+        now = int(self._clock())
+        claims = Claims(
+            token_id=secrets.token_urlsafe(12),
+            user_id=user.id,
+            user=user.name,
+            session=session,
+            kernel=kernel,
+            scopes=scopes,
+            generation=user.generation,
+            issued_at=now,
+            expires_at=now + self._settings.token_lifetime_s,
+        )
+        return self._signer.sign(claims), claims
+
+    def check(self, token: str | None) -> Claims:
+        """What a valid token says. No I/O, some 8 us; safe with whatever a stranger sends.
+
+        Raises: InvalidToken (missing, malformed, expired, revoked).
+        """
+        claims = self._signer.unsign(token)
+        if self._standing.is_void(claims):
+            raise InvalidToken("revoked")
+        return claims
+
+    async def revoke(self, claims: Claims) -> None:
+        """The token is refused here at once, by other fronts after their next refresh.
+
+        Raises: DatabaseUnavailable: it is refused here, and will be elsewhere once the database is back (`refresh`
+        writes it down then).
+        """
+        self._standing.revoke(claims)
+        self._unwritten[claims.token_id] = claims
+        await self._write_down()
+
+    async def refresh(self) -> None:
+        """Reads what voids tokens; then writes down the log-outs that the database was not there for.
+
+        Raises: DatabaseUnavailable (logged once for each time that it goes away); the last known state stays.
+        """
+        try:
+            begun, now = self._standing.begin(), self._clock()
+            snapshot = await self._ask(lambda: self._revocations.read(now))
+            self._standing.apply(begun, snapshot, now)
+            # After the reading: a full disk refuses to write, and must not keep other log-outs from being known
+            if self._unwritten:
+                await self._write_down()
+        except DatabaseUnavailable as error:
+            if self._database_up is not False:
+                _log.warning("database_away reason=%r", error.reason)
+            self._database_up = False
+            raise
+        if self._database_up is False:
+            _log.info("database_back")
+        self._database_up = True
+
+    async def watch(self) -> None:
+        """Refreshes every `revocation_refresh_s` until it is cancelled, whether the database is there or away.
+
+        Any other end is a fault of the program: the owner must not go on without it.
+        """
+        while True:
+            with contextlib.suppress(DatabaseUnavailable):
+                await self.refresh()
+            await asyncio.sleep(self._settings.revocation_refresh_s)
+
+    async def close(self) -> None:
+        """Ends threads and connections, within `database_wait_s` and the time of a hash. Idempotent."""
+        await self._passwords.close()
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        self._database.close()
+
+    async def _write_down(self) -> None:
+        batch = list(self._unwritten.values())
+        await self._ask(lambda: self._revocations.add(batch))
+        for claims in batch:
+            self._unwritten.pop(claims.token_id, None)
+
+    async def _rehash(self, found: Credentials, password: str) -> None:
+        try:
+            renewed = await self._passwords.rehash(password)
+            await self._ask(lambda: self._users.replace_hash(found, renewed))
+        except (TooManyLogins, DatabaseUnavailable) as error:
+            # The log-in has succeeded; the next one tries again
+            _log.warning("rehash_failed error=%s", type(error).__name__)
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        """The answer of a thread. SQLite waits for locks for less than the bound, so that threads do come back."""
+        job = self._threads.submit(question)
+        try:
+            async with asyncio.timeout(self._settings.database_wait_s):
+                return await asyncio.wrap_future(job)
+        except TimeoutError:
+            raise DatabaseUnavailable(reason="no answer in time") from None
