@@ -1,0 +1,131 @@
+"""One evaluation's life: what is known of a cell until it has ended."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from kernel_bridge.clock import rfc3339
+from kernel_bridge.hop import Evaluate
+from kernel_bridge.outputs import OutputFold
+from kernel_bridge.results import Cell, CellEnd, CellState, Exit, InterruptStep
+
+
+class ExecuteRequest(Struct, frozen=True):
+    """Content of execute_request. stop_on_error is always false: the host's own queue aborts, exactly."""
+
+    code: str
+    silent: bool
+    store_history: bool
+    user_expressions: dict[str, str]
+    allow_stdin: bool
+    stop_on_error: bool = False
+
+
+class ExecuteReply(Struct, frozen=True):
+    """Content of execute_reply, as far as a cell's end depends on it."""
+
+    status: Literal["ok", "error", "aborted", "abort"] = "error"
+    execution_count: int | None = None
+    user_expressions: dict[str, Any] | None = None
+    payload: list[dict[str, Any]] = []
+
+
+@dataclass(slots=True, eq=False)
+class LiveCell:
+    """A cell that is queued, runs, or ended just now. The host's session owns it; `ended` is set once, at its end."""
+
+    session: str
+    id: str
+    request: Evaluate
+    fold: OutputFold
+    queued_at: datetime
+    state: CellState = "queued"
+    end: CellEnd | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    execution_count: int | None = None
+    cursor: int = 0
+    exit: Exit | None = None
+    reply: ExecuteReply | None = None
+    idle: bool = False
+    input_id: str | None = None
+    interrupted: bool = False
+    timed_out: bool = False
+    grace: asyncio.TimerHandle | None = None
+    """runs while only one of reply and idle is there"""
+    escalation: "asyncio.Task[InterruptStep] | None" = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """the kernel has begun with it: from now on a SIGINT reaches it"""
+    completed: asyncio.Event = field(default_factory=asyncio.Event)
+    """reply and idle are there, or will not come"""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def execute_request(self) -> ExecuteRequest:
+        asked = self.request
+        return ExecuteRequest(
+            asked.code, asked.silent, asked.store_history, asked.user_expressions or {}, asked.allow_stdin
+        )
+
+    def end_by_reply(self) -> CellEnd:
+        """The end that the kernel's reply says, given what was done to the cell meanwhile (API.md, "A cell")."""
+        if self.timed_out:
+            return "timeout"
+        if self.reply is None:
+            return "interrupted" if self.interrupted else "lost"
+        if self.reply.status == "ok":
+            return "ok"
+        if self.interrupted:
+            return "interrupted"
+        return "error" if self.reply.status == "error" else "aborted"
+
+    def snapshot(self) -> Cell:
+        """The cell as clients see it now."""
+        reply = self.reply
+        return Cell(
+            session=self.session,
+            cell=self.id,
+            code=self.request.code,
+            user=self.request.caller.user,
+            user_id=self.request.caller.user_id,
+            metadata=self.request.metadata or {},
+            state=self.state,
+            end=self.end,
+            execution_count=self.execution_count,
+            text=self.fold.text(),
+            outputs=self.fold.outputs(),
+            outputs_truncated=self.fold.truncated,
+            user_expressions=reply.user_expressions if reply is not None else None,
+            payload=reply.payload if reply is not None else [],
+            cursor=self.cursor,
+            queued_at=rfc3339(self.queued_at),
+            started_at=rfc3339(self.started_at) if self.started_at else None,
+            finished_at=rfc3339(self.finished_at) if self.finished_at else None,
+            exit=self.exit,
+        )
+
+
+class CellQueued(Struct, frozen=True):
+    """Content of a new cell's `cell` event: whose it is and the whole request, for front ends and recovery."""
+
+    user: str
+    user_id: str
+    params: dict[str, Any]
+    state: Literal["queued"] = "queued"
+
+
+class CellChanged(Struct, frozen=True):
+    """Content of the `cell` event of a change of state."""
+
+    state: Literal["running", "waiting_input"]
+
+
+class CellEnded(Struct, frozen=True):
+    """Content of a cell's last event."""
+
+    end: CellEnd
+    execution_count: int | None
+    exit: Exit | None
+    state: Literal["done"] = "done"

@@ -1,0 +1,136 @@
+"""The cells of one session, by id: those that wait or run, and those that ended."""
+
+import secrets
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from kernel_bridge import events, hop, recovery
+from kernel_bridge.cell import CellQueued, LiveCell
+from kernel_bridge.clock import utcnow
+from kernel_bridge.errors import CellConflict, CellNotFound, LimitExceeded
+from kernel_bridge.journal import Journal
+from kernel_bridge.kernel_slot import KernelSlot
+from kernel_bridge.outputs import OutputFold
+from kernel_bridge.results import Cell, CellEnd
+from kernel_bridge.runner import Runner
+from kernel_bridge.settings import BridgeSettings
+
+NOT_PARAMS = ("op", "caller", "request_id", "session", "wait")
+"""members of the request that say nothing of the cell itself"""
+
+
+class Cells:
+    """Takes cells in and finds them again; its `runner` runs them."""
+
+    def __init__(self, session: str, journal: Journal, slot: KernelSlot, settings: BridgeSettings) -> None:
+        self.runner = Runner(journal, slot, settings, self._ended)
+        self._session = session
+        self._journal = journal
+        self._settings = settings
+        self._live: dict[str, LiveCell] = {}
+
+    @property
+    def all_ended(self) -> bool:
+        return not self._live
+
+    def evaluate(self, asked: hop.Evaluate) -> LiveCell | Raw:
+        """Queue a cell, or find the one that has its id; a finished one comes as JSON. Never awaits: order is arrival.
+
+        Raises CellConflict, LimitExceeded (queue_cells; or disk, as nothing is run unrecorded).
+        """
+        if asked.cell is not None:
+            existing = self._existing(asked.cell, asked.code)
+            if existing is not None:
+                return existing
+        if len(self.runner.queue) >= self._settings.queue_cells:
+            raise LimitExceeded("queue_cells", self._settings.queue_cells)
+        cell = self._new(asked.cell or secrets.token_hex(8), asked)
+        queued = CellQueued(asked.caller.user, asked.caller.user_id, _params(asked))
+        seq = self._journal.try_write(events.from_service("cell", queued, cell.id))
+        if seq is None:
+            words = "the cell cannot be recorded, so it was not run: no space on the host's disk"
+            raise LimitExceeded("disk", None, words)
+        cell.cursor = seq
+        self._live[cell.id] = cell
+        self.runner.put(cell)
+        return cell
+
+    def live(self, cell: str) -> LiveCell | None:
+        """The cell, if it waits or runs."""
+        return self._live.get(cell)
+
+    def get(self, cell: str) -> Cell | Raw:
+        """The cell as it is now. Raises CellNotFound."""
+        live = self._live.get(cell)
+        if live is not None:
+            return live.snapshot()
+        finished = self._journal.finished(cell)
+        if finished is None:
+            raise CellNotFound(cell)
+        return finished
+
+    def must_be_known(self, cell: str) -> None:
+        """Raises CellNotFound."""
+        if cell not in self._live and not self._journal.has_finished(cell):
+            raise CellNotFound(cell)
+
+    def end_of(self, cell: str) -> CellEnd | None:
+        """How a cell ended; None while it has not. Raises CellNotFound."""
+        self.must_be_known(cell)
+        finished = self._journal.finished(cell)
+        return msgspec.json.decode(finished, type=_End).end if finished is not None else None
+
+    def is_over(self, cell: str, cursor: int) -> bool:
+        """Whether the cell has ended and `cursor` has passed its last event."""
+        finished = None if cell in self._live else self._journal.finished(cell)
+        return finished is not None and cursor >= msgspec.json.decode(finished, type=_Cursor).cursor
+
+    def recover(self) -> None:
+        """After a crash of the host: cells that ran end as `lost`, with a `gap`; queued ones are queued again."""
+        for found in recovery.unfinished(self._journal, self._session):
+            cell = self._new(found.cell, found.request)
+            cell.cursor = found.seq
+            self._live[cell.id] = cell
+            if found.ran:
+                recovery.refold(self._journal, found, cell.fold)
+                self.runner.lose(cell)
+            else:
+                self.runner.put(cell)
+
+    def _new(self, cell: str, asked: hop.Evaluate) -> LiveCell:
+        fold = OutputFold(self._settings.cell_output_bytes)
+        return LiveCell(session=self._session, id=cell, request=asked, fold=fold, queued_at=utcnow())
+
+    def _existing(self, cell: str, code: str) -> LiveCell | Raw | None:
+        live = self._live.get(cell)
+        if live is not None:
+            if live.request.code != code:
+                raise CellConflict(cell)
+            return live
+        finished = self._journal.finished(cell)
+        if finished is not None and msgspec.json.decode(finished, type=_Code).code != code:
+            raise CellConflict(cell)
+        return finished
+
+    def _ended(self, cell: LiveCell) -> None:
+        del self._live[cell.id]
+
+
+class _Code(Struct, frozen=True):
+    code: str
+
+
+class _Cursor(Struct, frozen=True):
+    cursor: int
+
+
+class _End(Struct, frozen=True):
+    end: CellEnd
+
+
+def _params(asked: hop.Evaluate) -> dict[str, Any]:
+    """The request as the client gave it: for other front ends, and for a restarted host that runs the cell."""
+    params = msgspec.to_builtins(asked)
+    return {name: params[name] for name in params if name not in NOT_PARAMS}

@@ -1,0 +1,173 @@
+"""The front's end of the hop."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import zmq
+
+from kernel_bridge import hop, runtime_dir
+from kernel_bridge.channels import Channel
+from kernel_bridge.errors import HostUnavailable
+from kernel_bridge.faults import from_fault
+from kernel_bridge.hop_secret import read_secret
+
+PING_S = 1.0
+RETRY_S = 0.2
+HOST_SOCKET = "host"
+"""name of the host's socket in the runtime directory"""
+
+log = logging.getLogger("kernelwire.bridge.client")
+
+R = TypeVar("R")
+_decoder: msgspec.msgpack.Decoder[hop.FromHost] = msgspec.msgpack.Decoder(hop.FromHost)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class HostClient:
+    """Calls to the host that holds `state_dir`. `run` is a task of the owner's: it connects, pings, connects again.
+
+    A call that is under way when the host falls silent or is replaced fails with HostUnavailable; none is sent twice.
+    """
+
+    def __init__(self, state_dir: Path, version: str, silence_s: float = 3.0) -> None:
+        self._state_dir = state_dir
+        self._version = version
+        self._silence_s = silence_s
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._channel: Channel | None = None
+        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._numbers = itertools.count(1)
+        self._instance: str | None = None
+        self._heard = 0.0
+        self._lost = asyncio.Event()
+        self._known = asyncio.Event()
+        self._secret = b""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a host has welcomed us and is not silent."""
+        return self._known.is_set()
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._known.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def call(self, request: hop.Request[R], *, timeout_s: float) -> hop.Answer[R]:
+        """The host's answer. The request is sent before the first await, so calls keep their order.
+
+        Raises BridgeError as the host raised it, HostUnavailable without a host or after `timeout_s`.
+        """
+        number = next(self._numbers)
+        if not self.ready or self._channel is None:
+            raise HostUnavailable
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._calls[number] = future
+        try:
+            self._send(hop.Call(number, request))  # pyright: ignore[reportArgumentType]  each Request is in AnyRequest
+            async with asyncio.timeout(timeout_s):
+                raw = await future
+        except TimeoutError:
+            self._send(hop.Cancel(number))
+            raise HostUnavailable from None
+        except asyncio.CancelledError:
+            self._send(hop.Cancel(number))
+            raise
+        finally:
+            self._calls.pop(number, None)
+        return hop.Answer(raw, hop.RESULTS[type(request)])
+
+    async def run(self) -> None:
+        """Keep the hop alive until cancelled; then everything is closed."""
+        try:
+            while True:
+                try:
+                    self._open()
+                    await self._watch()
+                except OSError as error:
+                    log.debug("host_not_found reason=%s", error)
+                finally:
+                    self._lose()
+                await asyncio.sleep(RETRY_S)
+        finally:
+            self._context.term()
+
+    def _open(self) -> None:
+        """Connect and say hello. Raises OSError while no host has made its files."""
+        address = runtime_dir.find(self._state_dir) / HOST_SOCKET
+        self._secret = read_secret(self._state_dir)
+        socket = self._context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        socket.connect(f"ipc://{address}")
+        self._lost.clear()
+        self._channel = Channel(socket, self._on_frames, "hop")
+        self._heard = asyncio.get_running_loop().time()
+        self._send(hop.Hello(hop.PROTO, self._version, self._secret))
+
+    async def _watch(self) -> None:
+        """Ping each second; return when the host is lost."""
+        loop = asyncio.get_running_loop()
+        for number in itertools.count(1):
+            before = loop.time()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PING_S):
+                    await self._lost.wait()
+                    return
+            if loop.time() - before > 2 * PING_S:
+                self._heard = loop.time()  # it was this process that stood still, not the host
+            elif loop.time() - self._heard > self._silence_s:
+                log.warning("host_silent calls=%d", len(self._calls))
+                return
+            self._send(hop.Ping(hop.PROTO, self._version, self._secret, number))
+
+    def _lose(self) -> None:
+        self._known.clear()
+        self._instance = None
+        if self._channel is not None:
+            self._channel.close()  # also discards what was not sent: no call is run after it was given up
+            self._channel = None
+        for future in self._calls.values():
+            if not future.done():
+                future.set_exception(HostUnavailable())
+
+    def _on_frames(self, frames: list[bytes]) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        message = _decoder.decode(frames[0])
+        match message:
+            case hop.Welcome():
+                self._instance = message.instance
+                self._known.set()
+                log.info("host_known version=%s", message.version)
+            case hop.Pong():
+                if message.instance != self._instance:
+                    log.warning("host_replaced calls=%d", len(self._calls))
+                    self._lost.set()
+            case hop.Refused():
+                log.error("host_refused reason=%s", message.reason)
+                self._lost.set()
+            case hop.Reply():
+                self._on_reply(message)
+
+    def _on_reply(self, reply: hop.Reply) -> None:
+        future = self._calls.get(reply.id)
+        if future is None or future.done():
+            return
+        if reply.fault is not None:
+            future.set_exception(from_fault(reply.fault))
+        else:
+            future.set_result(reply.result or b"null")
+
+    def _send(self, message: hop.FromFront) -> None:
+        if self._channel is not None:
+            self._channel.send([_encoder.encode(message)])

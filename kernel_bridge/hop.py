@@ -1,0 +1,197 @@
+"""The hop between front and host: what a front asks and how the host answers.
+
+0MQ DEALER (front) -> ROUTER (host), one msgpack-encoded `Frame` a message. A front begins with `Hello`; the
+host answers `Welcome` or `Refused`. A `Call` is answered by one `Reply` with the same id. `Ping` carries the
+hello's facts again, so that a host that was replaced knows the front without a handshake.
+
+Structs grow only by addition: new members get defaults, so protocol N and N-1 understand each other. The
+results are JSON, encoded once by the host (results.py) and spliced by the front into its own answer.
+"""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from kernel_bridge import results
+
+PROTO = 1
+"""Version of the hop. A host serves PROTO and PROTO - 1."""
+
+R = TypeVar("R")
+
+
+class Caller(Struct, frozen=True):
+    """The user for whom a front asks; the host checks it against the owner of the session."""
+
+    user_id: str
+    user: str
+
+
+class Request(Struct, Generic[R], frozen=True, kw_only=True, tag=True, tag_field="op"):
+    """One question to the host. R is the struct that the JSON of the answer decodes to."""
+
+    caller: Caller
+    request_id: str = ""
+
+
+class OpenSession(Request[results.SessionOpened], frozen=True, tag="open_session"):
+    """Open a new session, or attach to `session` (which opens a closed one again)."""
+
+    kernel: str | None = None
+    session: str | None = None
+    start: bool = False
+
+
+class Evaluate(Request[results.Cell], frozen=True, tag="evaluate"):
+    session: str
+    code: str
+    wait: float = 30.0
+    cell: str | None = None
+    metadata: dict[str, Any] | None = None
+    silent: bool = False
+    store_history: bool = True
+    allow_stdin: bool = False
+    stop_on_error: bool = True
+    user_expressions: dict[str, str] | None = None
+    timeout: float | None = None
+
+
+class Complete(Request[results.Completion], frozen=True, tag="complete"):
+    session: str
+    code: str
+    cursor_pos: int | None = None
+
+
+class Inspect(Request[results.Inspection], frozen=True, tag="inspect"):
+    session: str
+    code: str
+    cursor_pos: int | None = None
+    detail_level: int = 0
+
+
+class PollOutput(Request[results.Page], frozen=True, tag="poll_output"):
+    session: str
+    cursor: int = 0
+    cell: str | None = None
+    wait: float = 25.0
+    limit: int = 1000
+    max_bytes: int = 1 << 20
+
+
+class Interrupt(Request[results.Interruption], frozen=True, tag="interrupt"):
+    session: str
+    cell: str | None = None
+
+
+class InputReply(Request[results.InputTaken], frozen=True, tag="input_reply"):
+    session: str
+    id: str
+    value: str
+
+
+class ListKernels(Request[results.Kernelspecs], frozen=True, tag="list_kernels"):
+    pass
+
+
+class ListSessions(Request[results.SessionList], frozen=True, tag="list_sessions"):
+    limit: int = 100
+    after: str | None = None
+
+
+class CloseSession(Request[results.SessionClosed], frozen=True, tag="close_session"):
+    session: str
+    delete: bool = False
+
+
+class GetCell(Request[results.Cell], frozen=True, tag="get_cell"):
+    session: str
+    cell: str
+
+
+InSession = Evaluate | Complete | Inspect | PollOutput | Interrupt | InputReply | GetCell
+AnyRequest = OpenSession | ListKernels | ListSessions | CloseSession | InSession
+
+RESULTS: dict[type, type] = {
+    OpenSession: results.SessionOpened,
+    ListKernels: results.Kernelspecs,
+    ListSessions: results.SessionList,
+    CloseSession: results.SessionClosed,
+    Evaluate: results.Cell,
+    Complete: results.Completion,
+    Inspect: results.Inspection,
+    PollOutput: results.Page,
+    Interrupt: results.Interruption,
+    InputReply: results.InputTaken,
+    GetCell: results.Cell,
+}
+"""the struct that the answer to each request decodes to"""
+
+
+class Hello(Struct, frozen=True, tag="hello"):
+    proto: int
+    version: str
+    secret: bytes
+
+
+class Ping(Struct, frozen=True, tag="ping"):
+    proto: int
+    version: str
+    secret: bytes
+    seq: int
+
+
+class Call(Struct, frozen=True, tag="call"):
+    id: int
+    request: AnyRequest
+
+
+class Cancel(Struct, frozen=True, tag="cancel"):
+    """The caller is gone: whoever waits for call `id` may stop waiting. Cells run on."""
+
+    id: int
+
+
+class Welcome(Struct, frozen=True, tag="welcome"):
+    proto: int
+    version: str
+    host_id: str
+    instance: str
+    """random at each start of a host: another one means that every call under way is gone"""
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    reason: str
+
+
+class Pong(Struct, frozen=True, tag="pong"):
+    seq: int
+    instance: str
+
+
+class Fault(Struct, frozen=True):
+    """A BridgeError on its way: the name of its class and its arguments. Unknown exceptions: kind `internal`."""
+
+    kind: str
+    args: dict[str, Any]
+
+
+class Reply(Struct, frozen=True, tag="reply"):
+    id: int
+    result: bytes | None = None
+    """the result's JSON"""
+    fault: Fault | None = None
+
+
+FromFront = Hello | Ping | Call | Cancel
+FromHost = Welcome | Refused | Pong | Reply
+
+
+class Answer(Struct, Generic[R], frozen=True):
+    """The host's answer to a Request[R]: its JSON, to be passed on as it is or decoded."""
+
+    raw: bytes
+    type: type[R]
+
+    def decode(self) -> R:
+        return msgspec.json.decode(self.raw, type=self.type)

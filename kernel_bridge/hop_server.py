@@ -1,0 +1,146 @@
+"""The host's end of the hop: who may ask, and every call a task of its own."""
+
+import asyncio
+import hmac
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import zmq
+
+from kernel_bridge import hop
+from kernel_bridge.channels import Channel
+from kernel_bridge.errors import BridgeError, ShuttingDown
+from kernel_bridge.faults import to_fault
+from kernel_bridge.service import Service
+
+FRONT_SILENCE_S = 10.0
+"""a front that did not ping for this long is gone: its waits end, its cells go on"""
+
+log = logging.getLogger("kernelwire.bridge.hop")
+
+_decoder: msgspec.msgpack.Decoder[hop.FromFront] = msgspec.msgpack.Decoder(hop.FromFront)
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(slots=True)
+class _Front:
+    heard: float
+    calls: dict[int, "asyncio.Task[None]"] = field(default_factory=dict[int, "asyncio.Task[None]"])
+
+
+class HopServer:
+    """Binds `address` (ipc, in a directory of ours alone); `close` ends all calls and the socket.
+
+    A front is known from its hello or ping with the right secret; calls of others are refused unheard.
+    """
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        address: Path,
+        secret: bytes,
+        welcome: hop.Welcome,
+        service: Service,
+    ) -> None:
+        self._secret = secret
+        self._welcome = welcome
+        self._service = service
+        self._fronts: dict[bytes, _Front] = {}
+        self._stopping = False
+        self._loop = asyncio.get_running_loop()
+        socket = context.socket(zmq.ROUTER)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        try:
+            socket.bind(f"ipc://{address}")
+        except BaseException:
+            socket.close()
+            raise
+        self._channel = Channel(socket, self._on_frames, "hop")
+
+    def refuse_calls(self) -> None:
+        """From now on every call is answered with ShuttingDown; those under way go on."""
+        self._stopping = True
+
+    def forget_silent(self) -> None:
+        """Drop fronts that have not been heard for FRONT_SILENCE_S; the host calls it now and then."""
+        now = self._loop.time()
+        for identity, front in list(self._fronts.items()):
+            if now - front.heard > FRONT_SILENCE_S:
+                del self._fronts[identity]
+                for task in front.calls.values():
+                    task.cancel()
+
+    async def close(self) -> None:
+        tasks = [task for front in self._fronts.values() for task in front.calls.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+        self._channel.close()
+
+    def _on_frames(self, frames: list[bytes]) -> None:
+        if len(frames) != 2:
+            return
+        identity = frames[0]
+        try:
+            message = _decoder.decode(frames[1])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            log.warning("hop_message_malformed bytes=%d", len(frames[1]))
+            self._send(identity, hop.Refused("malformed"))
+            return
+        match message:
+            case hop.Hello() | hop.Ping():
+                self._on_hello(identity, message)
+            case hop.Call():
+                self._on_call(identity, message)
+            case hop.Cancel():
+                front = self._fronts.get(identity)
+                task = front.calls.get(message.id) if front is not None else None
+                if task is not None:
+                    task.cancel()
+
+    def _on_hello(self, identity: bytes, message: hop.Hello | hop.Ping) -> None:
+        if not hmac.compare_digest(message.secret, self._secret):
+            log.warning("front_refused reason=secret")
+            self._send(identity, hop.Refused("secret"))
+        elif message.proto not in (hop.PROTO, hop.PROTO - 1):
+            self._send(identity, hop.Refused(f"protocol {message.proto}: this host serves {hop.PROTO}"))
+        else:
+            front = self._fronts.get(identity)
+            if front is None:
+                front = self._fronts[identity] = _Front(self._loop.time())
+                log.info("front_known version=%s", message.version)
+            front.heard = self._loop.time()
+            if isinstance(message, hop.Hello):
+                self._send(identity, self._welcome)
+            else:
+                self._send(identity, hop.Pong(message.seq, self._welcome.instance))
+
+    def _on_call(self, identity: bytes, call: hop.Call) -> None:
+        front = self._fronts.get(identity)
+        if front is None:
+            self._send(identity, hop.Refused("hello first"))
+        elif self._stopping:
+            self._send(identity, hop.Reply(call.id, fault=to_fault(ShuttingDown())))
+        else:
+            task = self._loop.create_task(self._answer(identity, front, call))
+            front.calls[call.id] = task
+
+    async def _answer(self, identity: bytes, front: _Front, call: hop.Call) -> None:
+        try:
+            result = await self._service.answer(call.request)
+            self._send(identity, hop.Reply(call.id, result=result))
+        except BridgeError as error:
+            self._send(identity, hop.Reply(call.id, fault=to_fault(error)))
+        except Exception as error:  # the front shows a request id only; the text stays here
+            log.exception("call_failed op=%s request_id=%s", type(call.request).__name__, call.request.request_id)
+            self._send(identity, hop.Reply(call.id, fault=to_fault(error)))
+        finally:
+            front.calls.pop(call.id, None)
+
+    def _send(self, identity: bytes, message: hop.FromHost) -> None:
+        self._channel.send([identity, _encoder.encode(message)])

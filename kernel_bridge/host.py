@@ -1,0 +1,182 @@
+"""The host process: one per state directory; it owns kernels, queues and logs."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import zmq
+from msgspec import Struct
+
+from kernel_bridge import hop, leftovers, runtime_dir
+from kernel_bridge.client import HOST_SOCKET
+from kernel_bridge.files import write_atomically
+from kernel_bridge.hop_secret import make_secret
+from kernel_bridge.hop_server import HopServer
+from kernel_bridge.host_lock import HostLock
+from kernel_bridge.kernel_factory import KernelFactory, Place
+from kernel_bridge.kernelspecs import Kernelspecs
+from kernel_bridge.service import Service
+from kernel_bridge.sessions import Sessions
+from kernel_bridge.settings import BridgeSettings
+
+HOST_LOCK = "host.lock"
+SERVE_LOCK = "serve.lock"
+HOST_FILE = "host.json"
+HOST_ID = "host-id"
+WATCH_S = 2.0
+STOP_S = 20.0
+"""bound of a clean stop; after it, or at the second signal, kernels are killed"""
+
+log = logging.getLogger("kernelwire.bridge.host")
+
+
+class HostFile(Struct, frozen=True):
+    """`host.json`: who holds the state directory. It is removed by a clean stop, so a new host knows a crash from it.
+
+    owned: started by `kernelwire serve`, and ends with the serve that runs.
+    """
+
+    pid: int
+    version: str
+    owned: bool
+    v: int = 1
+
+
+class HostRunning(Exception):
+    """Another host holds the state directory."""
+
+
+class Host:
+    """One run of the host. `run` returns after a clean stop."""
+
+    def __init__(self, state_dir: Path, settings: BridgeSettings, version: str, *, owned: bool) -> None:
+        self._state_dir = state_dir
+        self._settings = settings
+        self._version = version
+        self._owned = owned
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+
+    async def run(self, announce: Callable[[], None]) -> None:
+        """Hold the state directory and serve, until a signal or until an owned host has long been without its owner.
+
+        `announce` is called when fronts can connect. Raises HostRunning, OSError.
+        """
+        lock = HostLock(self._state_dir / HOST_LOCK)
+        if not lock.acquire():
+            raise HostRunning(f"another host holds {self._state_dir}")
+        try:
+            await self._with_lock(announce)
+        finally:
+            lock.release()
+
+    async def _with_lock(self, announce: Callable[[], None]) -> None:
+        _raise_limits()
+        self._take_signals()
+        crashed = (self._state_dir / HOST_FILE).exists()
+        file = HostFile(os.getpid(), self._version, self._owned)
+        write_atomically(self._state_dir / HOST_FILE, msgspec.json.encode(file))
+        sockets = runtime_dir.create(self._state_dir)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
+        try:
+            place = Place(
+                kernels=self._state_dir / "kernels",
+                workdirs=self._state_dir / "workdirs",
+                sockets=sockets,
+                host_lock=self._state_dir / HOST_LOCK,
+            )
+            specs = Kernelspecs()
+            factory = KernelFactory(context, place, specs, self._settings)
+            host_id = _host_id(self._state_dir)
+            sessions = Sessions(self._state_dir / "sessions", host_id, specs, factory, self._settings)
+            sessions.load()
+            await leftovers.end(place.kernels)
+            if crashed:
+                sessions.recover()
+            await self._serve(sessions, context, sockets, announce)
+        finally:
+            context.term()
+            runtime_dir.remove(sockets)
+        (self._state_dir / HOST_FILE).unlink(missing_ok=True)
+
+    async def _serve(
+        self,
+        sessions: Sessions,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        sockets: Path,
+        announce: Callable[[], None],
+    ) -> None:
+        welcome = hop.Welcome(hop.PROTO, self._version, _host_id(self._state_dir), secrets.token_hex(8))
+        server = HopServer(context, sockets / HOST_SOCKET, make_secret(self._state_dir), welcome, Service(sessions))
+        try:
+            log.info("host_ready sessions=%d", sessions.count)
+            announce()
+            await self._until_stopped(server)
+            server.refuse_calls()
+            log.info("host_stopping")
+            await self._end(sessions)
+        finally:
+            await server.close()
+        log.info("host_stopped")
+
+    async def _until_stopped(self, server: HopServer) -> None:
+        """Return at a signal, or when nobody has owned this host for `orphan_grace_s`."""
+        loop = asyncio.get_running_loop()
+        owner = HostLock(self._state_dir / SERVE_LOCK)
+        owned_at = loop.time()
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await self._stop.wait()
+            server.forget_silent()
+            if not self._owned or owner.held_by_other():
+                owned_at = loop.time()
+            elif loop.time() - owned_at > self._settings.orphan_grace_s:
+                log.warning("host_unowned grace_s=%g", self._settings.orphan_grace_s)
+                return
+
+    async def _end(self, sessions: Sessions) -> None:
+        """Stop politely; at a second signal, or after STOP_S, kill."""
+        ending = asyncio.create_task(sessions.stop())
+        forced = asyncio.create_task(self._force.wait())
+        await asyncio.wait({ending, forced}, timeout=STOP_S, return_when=asyncio.FIRST_COMPLETED)
+        forced.cancel()
+        if not ending.done():
+            log.warning("host_stop_forced")
+            await sessions.kill()
+        await ending
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._force.set()
+        self._stop.set()
+
+
+def _host_id(state_dir: Path) -> str:
+    """The 8 characters that all session ids of this host begin with; made once."""
+    path = state_dir / HOST_ID
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        write_atomically(path, secrets.token_hex(4).encode())
+        return path.read_text().strip()
+
+
+def _raise_limits() -> None:
+    """A kernel costs about ten descriptors here: take as many as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

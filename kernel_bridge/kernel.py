@@ -1,0 +1,229 @@
+"""One kernel from its launch to its end.
+
+Source: Jupyter messaging protocol 5.4: kernel_info, interrupt, shutdown; subshells (JEP 91), iopub_welcome (JEP 65).
+"""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import zmq
+from msgspec import Struct
+
+from kernel_bridge import launch
+from kernel_bridge.connection import Connection
+from kernel_bridge.errors import KernelBusy, KernelDied, KernelStartFailed
+from kernel_bridge.kernel_channels import Deliver, KernelChannels
+from kernel_bridge.kernel_command import Spec
+from kernel_bridge.kernel_process import KernelProcess
+from kernel_bridge.kernel_record import ExitRecord
+from kernel_bridge.launch import KernelLaunch
+from kernel_bridge.results import Exit
+from kernel_bridge.settings import BridgeSettings
+from kernel_bridge.wire import Message
+
+CELL_PREFIX = "x-"
+"""An execute_request's msg_id is this and the cell's id, so that output names its cell without any table."""
+
+WELCOME_S = 1.0
+"""how long to wait for a sign of life on iopub before asking again"""
+SHUTDOWN_REPLY_S = 1.0
+QUIET_S = 0.05
+DRAIN_S = 2.0
+"""after a kernel's end its last output is read until nothing came for QUIET_S, at most for DRAIN_S"""
+
+log = logging.getLogger("kernelwire.bridge.kernel")
+
+DeliverExit = Callable[["Kernel", ExitRecord], None]
+
+
+class KernelInfo(Struct, frozen=True):
+    """Of kernel_info_reply what the bridge acts on."""
+
+    supported_features: list[str] = []
+
+
+class _SubshellReply(Struct, frozen=True):
+    subshell_id: str | None = None
+
+
+class Kernel:
+    """Owns the process and its channels.
+
+    Messages that belong to cells go to `deliver`; `on_exit` is called once, when the process has ended and its last
+    output was delivered. `close` frees what is left, also the kernel's directory.
+    """
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        spec: Spec,
+        connection: Connection,
+        directory: Path,
+        settings: BridgeSettings,
+        deliver: Deliver,
+        on_exit: DeliverExit,
+    ) -> None:
+        self.spec = spec
+        self.kid = directory.name
+        self.info = KernelInfo()
+        self.info_content = b"{}"
+        """kernel_info_reply, as the kernel wrote it"""
+        self.exit: ExitRecord | None = None
+        self.stopping = False
+        """its end is wanted"""
+        self._directory = directory
+        self._connection = connection
+        self._settings = settings
+        self._on_exit = on_exit
+        self._channels = KernelChannels(context, connection, self.kid, deliver)
+        self._subshell: asyncio.Task[str | None] | None = None
+        self._process: KernelProcess | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    async def start(self, launched: KernelLaunch) -> None:
+        """Start the process; it is not ready yet. Raises OSError if the machine cannot."""
+        self._process = await launch.start(launched)
+        self._watcher = asyncio.create_task(self._watch(self._process), name=f"watch-{self.kid}")
+
+    async def ready(self) -> None:
+        """Return when the kernel has answered and its iopub channel is known to reach us.
+
+        Raises KernelStartFailed when it ends before that or takes longer than `kernel_start_s` (then it is killed).
+        """
+        patience_s = self._settings.kernel_start_s
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._say_hello()
+        except KernelDied as died:
+            stderr = self.exit.stderr if self.exit is not None else ""
+            raise KernelStartFailed(died.exit, stderr) from None
+        except (TimeoutError, KernelBusy):
+            ended = await self.kill()
+            raise KernelStartFailed(ended.exit, f"{ended.stderr}\nno answer within {patience_s:g} s") from None
+
+    async def stop(self) -> ExitRecord:
+        """End the kernel: asked first, then killed. Returns how it ended."""
+        self.stopping = True
+        if self._process is not None and self.exit is None:
+            with contextlib.suppress(KernelBusy, KernelDied, TimeoutError):
+                request = {"restart": False}
+                await self.ask("shutdown_request", request, channel="control", deadline_s=SHUTDOWN_REPLY_S)
+                async with asyncio.timeout(self._settings.kernel_stop_s):
+                    await self._ended()
+        return await self.kill()
+
+    async def kill(self) -> ExitRecord:
+        """End the kernel now and wait until its last output was delivered."""
+        self.stopping = True
+        if self._process is not None and self.exit is None:
+            await self._process.kill(self._settings.kernel_stop_s)
+            await self._ended()
+        return self.exit or ExitRecord()
+
+    def close(self) -> None:
+        """Idempotent. The process must have ended or be left on purpose."""
+        if self._watcher is not None and self.exit is None:  # else it has ended or is what calls us
+            self._watcher.cancel()
+        if self._subshell is not None:
+            self._subshell.cancel()
+        self._channels.close(KernelDied(Exit()))
+        if self._process is not None:
+            self._process.close()
+        self._connection.remove_sockets()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_sync(self) -> bool:
+        """Whether it runs under our launcher and remembers its last replies."""
+        return "kernelwire sync" in self.info.supported_features
+
+    def execute(self, cell: str, content: Struct) -> None:
+        """Send the execute_request of `cell`; what follows is delivered, with parent id CELL_PREFIX + cell."""
+        self._channels.send("shell", "execute_request", content, msg_id=CELL_PREFIX + cell)
+
+    async def ask(
+        self,
+        msg_type: str,
+        content: Struct | dict[str, Any],
+        *,
+        deadline_s: float,
+        channel: Literal["shell", "control"] = "shell",
+        subshell: str | None = None,
+    ) -> Message:
+        """The reply to a request. Raises KernelBusy at the deadline, KernelDied if the kernel ends first."""
+        if self.exit is not None:
+            raise KernelDied(self.exit.exit)
+        return await self._channels.ask(msg_type, content, deadline_s=deadline_s, channel=channel, subshell=subshell)
+
+    async def subshell(self) -> str | None:
+        """The id of this kernel's subshell for introspection, made at the first call; None where it has none.
+
+        Raises KernelBusy, KernelDied.
+        """
+        if "kernel subshells" not in self.info.supported_features:
+            return None
+        if self._subshell is None or (self._subshell.done() and self._subshell.exception() is not None):
+            self._subshell = asyncio.create_task(self._create_subshell(), name=f"subshell-{self.kid}")
+        return await asyncio.shield(self._subshell)
+
+    def answer_input(self, value: str) -> None:
+        """Send `value` as the answer to the input_request that the kernel waits with."""
+        self._channels.send("stdin", "input_reply", {"value": value, "status": "ok"})
+
+    async def interrupt(self) -> None:
+        """Interrupt once, by signal or message as the kernelspec says. Raises KernelBusy, KernelDied (message)."""
+        if self.spec.interrupt_mode == "message":
+            await self.ask("interrupt_request", {}, channel="control", deadline_s=self._settings.introspection_s)
+        elif self._process is not None:
+            self._process.signal(signal.SIGINT)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    async def _say_hello(self) -> None:
+        patience_s = self._settings.kernel_start_s
+        reply = await self.ask("kernel_info_request", {}, deadline_s=patience_s)
+        self.info_content = reply.content
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            self.info = msgspec.json.decode(reply.content, type=KernelInfo)
+        live = self._channels.iopub_live
+        while not live.is_set():
+            try:
+                async with asyncio.timeout(WELCOME_S):
+                    await live.wait()
+            except TimeoutError:  # the subscription was not live yet: this request's status will show it
+                await self.ask("kernel_info_request", {}, deadline_s=patience_s)
+
+    async def _create_subshell(self) -> str | None:
+        deadline_s = self._settings.introspection_s
+        reply = await self.ask("create_subshell_request", {}, channel="control", deadline_s=deadline_s)
+        return msgspec.json.decode(reply.content, type=_SubshellReply).subshell_id
+
+    async def _watch(self, process: KernelProcess) -> None:
+        record = await process.wait()
+        await self._until_quiet()
+        self.exit = record
+        self._channels.fail(KernelDied(record.exit))
+        self._on_exit(self, record)
+
+    async def _until_quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + DRAIN_S
+        seen = -1
+        while seen != self._channels.iopub_count and loop.time() < end:
+            seen = self._channels.iopub_count
+            await asyncio.sleep(QUIET_S)
+
+    async def _ended(self) -> None:
+        if self._watcher is not None:
+            await asyncio.shield(self._watcher)

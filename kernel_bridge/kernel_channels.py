@@ -1,0 +1,145 @@
+"""A kernel's four channels as its client sees them, and the requests under way on them.
+
+Source: Jupyter messaging protocol, "Introduction" (channels) and "The wire protocol".
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
+
+import zmq
+from msgspec import Struct
+
+from kernel_bridge.channels import Channel
+from kernel_bridge.connection import ChannelName, Connection
+from kernel_bridge.errors import KernelBusy, WireError
+from kernel_bridge.wire import Codec, Message
+
+RECONNECT_MS = 10
+"""libzmq's 100 ms between tries to connect would be paid at every start of a kernel"""
+
+log = logging.getLogger("kernelwire.bridge.channels")
+
+Deliver = Callable[[ChannelName, Message], None]
+"""what is no reply to `ask`, in the order of each channel"""
+
+
+class KernelChannels:
+    """Sockets connected as long as this lives; `close` ends them and every `ask` with the given error.
+
+    Sockets may be connected before the kernel binds, so nothing that it says is lost.
+    """
+
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", connection: Connection, kid: str, deliver: Deliver
+    ) -> None:
+        self._kid = kid
+        self._deliver = deliver
+        self._codec = Codec(connection.key.encode(), kid)
+        self._pending: dict[str, asyncio.Future[Message]] = {}
+        self._channels: dict[ChannelName, Channel] = {}
+        self.iopub_live = asyncio.Event()
+        """set by the first message on iopub: the subscription is known to work"""
+        self.iopub_count = 0
+        self._connect(context, connection, "shell", zmq.DEALER, self._on_reply)
+        self._connect(context, connection, "control", zmq.DEALER, self._on_reply)
+        self._connect(context, connection, "iopub", zmq.SUB, self._on_iopub)
+        self._connect(context, connection, "stdin", zmq.DEALER, self._on_stdin)
+
+    def send(
+        self,
+        channel: ChannelName,
+        msg_type: str,
+        content: Struct | dict[str, Any],
+        *,
+        msg_id: str | None = None,
+        subshell: str | None = None,
+    ) -> str:
+        """Send a message; returns its id."""
+        msg_id, frames = self._codec.encode(msg_type, content, msg_id=msg_id, subshell_id=subshell)
+        self._channels[channel].send(frames)
+        return msg_id
+
+    async def ask(
+        self,
+        msg_type: str,
+        content: Struct | dict[str, Any],
+        *,
+        deadline_s: float,
+        channel: Literal["shell", "control"] = "shell",
+        subshell: str | None = None,
+    ) -> Message:
+        """The reply to a request. Raises KernelBusy at the deadline, and what `fail` or `close` was given."""
+        msg_id = self.send(channel, msg_type, content, subshell=subshell)
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._pending[msg_id] = future
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await future
+        except TimeoutError:
+            raise KernelBusy(deadline_s) from None
+        finally:
+            del self._pending[msg_id]
+
+    def fail(self, error: Exception) -> None:
+        """End every `ask` under way with `error`."""
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(error)
+
+    def close(self, error: Exception) -> None:
+        """Idempotent."""
+        for channel in self._channels.values():
+            channel.close()
+        self.fail(error)
+
+    def _connect(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        connection: Connection,
+        name: ChannelName,
+        kind: int,
+        sink: Callable[[list[bytes]], None],
+    ) -> None:
+        socket = context.socket(kind)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        if name in ("shell", "stdin"):
+            # the kernel routes input_request by the identity of the execute_request; a new host takes it up again
+            socket.setsockopt(zmq.IDENTITY, f"kw-{self._kid}".encode())
+        if name == "iopub":
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        socket.connect(connection.endpoint(name))
+        self._channels[name] = Channel(socket, sink, f"{self._kid}/{name}")
+
+    def _decode(self, frames: list[bytes]) -> Message | None:
+        try:
+            return self._codec.decode(frames)
+        except WireError as error:
+            log.warning("message_rejected kernel=%s reason=%s", self._kid, error)
+            return None
+
+    def _on_reply(self, frames: list[bytes]) -> None:
+        message = self._decode(frames)
+        if message is None:
+            return
+        future = self._pending.get(message.parent_id)
+        if future is None:
+            self._deliver("shell", message)
+        elif not future.done():
+            future.set_result(message)
+
+    def _on_iopub(self, frames: list[bytes]) -> None:
+        self.iopub_count += 1
+        self.iopub_live.set()
+        message = self._decode(frames)
+        if message is not None:
+            self._deliver("iopub", message)
+
+    def _on_stdin(self, frames: list[bytes]) -> None:
+        message = self._decode(frames)
+        if message is not None:
+            self._deliver("stdin", message)

@@ -1,0 +1,88 @@
+"""A page of an event log, and how it is filled."""
+
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from kernel_bridge.event_line import cell_filter, is_whole, parse_header
+from kernel_bridge.segment import Segment
+
+_BLOCK_BYTES = 256 << 10
+
+
+class LogPage(Struct, frozen=True):
+    """Events in order, each the JSON of the API's event without a newline.
+
+    `cursor`: the last seq looked at, also past events that the filter hid. `more`: a bound was reached before the
+    newest event; read on from `cursor`. Then `events` may be empty.
+    """
+
+    events: list[bytes]
+    cursor: int
+    more: bool
+
+
+@dataclass(slots=True)
+class PageReader:
+    """Collects the events behind `cursor` until a bound is reached; then `full` is true."""
+
+    cursor: int
+    cell: str | None
+    limit: int
+    max_bytes: int
+    scan_bytes: int
+    full: bool = False
+    events: list[bytes] = field(default_factory=list[bytes])
+    _used: int = 0
+    _begin: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._begin = self.cursor
+
+    def offer(self, line: bytes, seq: int) -> bool:
+        """Take an event that is to be shown; False if the page is full without it. The first one always fits."""
+        if self.events and (len(self.events) >= self.limit or self._used + len(line) > self.max_bytes):
+            self.full = True
+            return False
+        self.events.append(line)
+        self._used += len(line)
+        self.cursor = seq
+        return True
+
+    def read(self, segment: Segment, last: int) -> None:
+        """Read on in `segment`, whose last event is `last`. Unless the page gets full, `cursor` is `last` afterwards,
+        also if lines at the segment's end are damaged.
+
+        Raises OSError when the segment is gone or unreadable.
+        """
+        block_bytes = min(_BLOCK_BYTES, max(4096, self.max_bytes))
+        with closing(segment.blocks_from(self.cursor + 1, block_bytes)) as blocks:
+            for block in blocks:
+                if self.scan_bytes <= 0 and self.cursor > self._begin:  # damaged lines alone are no progress
+                    self.full = True
+                    return
+                self.scan_bytes -= len(block)
+                if not self._read_block(block, last):
+                    return
+        self.cursor = max(self.cursor, last)
+
+    def _read_block(self, block: bytes, last: int) -> bool:
+        wanted = cell_filter(self.cell) if self.cell is not None else None
+        for line in block[:-1].split(b"\n"):
+            seq = self._seq_of(line)
+            if seq <= self.cursor or seq > last:
+                continue
+            if wanted is not None and not line.startswith(wanted, line.find(b",")):
+                self.cursor = seq
+            elif is_whole(line) and not self.offer(line, seq):
+                return False
+        return True
+
+    def _seq_of(self, line: bytes) -> int:
+        """Number of the event, 0 if the line is damaged. Events are dense, so nearly always it is the next one."""
+        following = self.cursor + 1
+        if line.startswith(b'{"seq":%d,' % following):
+            return following
+        header = parse_header(line)
+        return header.seq if header is not None else 0

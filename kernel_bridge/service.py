@@ -1,0 +1,67 @@
+"""What the host does for each request of the hop."""
+
+import asyncio
+
+import msgspec
+from msgspec import Raw
+
+from kernel_bridge import hop
+from kernel_bridge.cell import LiveCell
+from kernel_bridge.results import Cell
+from kernel_bridge.sessions import Sessions
+
+_encoder = msgspec.json.Encoder()
+
+
+class Service:
+    """Answers requests with the JSON of their result; raises BridgeError.
+
+    Whatever must keep the order of arrival is done before the first await of `answer`.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def answer(self, asked: hop.AnyRequest) -> bytes:
+        match asked:
+            case hop.OpenSession():
+                return _encoder.encode(await self._sessions.open(asked))
+            case hop.ListKernels():
+                return _encoder.encode(await self._sessions.kernelspecs.list())
+            case hop.ListSessions():
+                return _encoder.encode(self._sessions.list(asked.caller, asked.limit, asked.after))
+            case hop.CloseSession():
+                return _encoder.encode(await self._sessions.close(asked.caller, asked.session, delete=asked.delete))
+            case _:
+                return await self._in_session(asked)
+
+    async def _in_session(self, asked: "hop.InSession") -> bytes:
+        session = self._sessions.get(asked.caller, asked.session)
+        match asked:
+            case hop.Evaluate():
+                return _encoder.encode(await _waited(session.evaluate(asked), asked.wait))
+            case hop.PollOutput():
+                return _encoder.encode(await session.poll(asked))
+            case hop.Complete():
+                return _encoder.encode(await session.introspector.complete(asked))
+            case hop.Inspect():
+                return _encoder.encode(await session.introspector.inspect(asked))
+            case hop.Interrupt():
+                return _encoder.encode(await session.interrupt(asked.cell))
+            case hop.InputReply():
+                return _encoder.encode(session.answer_input(asked.id, asked.value))
+            case hop.GetCell():
+                return _encoder.encode(session.cell(asked.cell))
+
+
+async def _waited(cell: LiveCell | Raw, wait_s: float) -> Cell | Raw:
+    """The cell when it has ended, or as it is after `wait_s`."""
+    if isinstance(cell, Raw):
+        return cell
+    if wait_s > 0 and not cell.ended.is_set():
+        try:
+            async with asyncio.timeout(wait_s):
+                await cell.ended.wait()
+        except TimeoutError:
+            pass
+    return cell.snapshot()

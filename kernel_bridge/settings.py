@@ -1,0 +1,40 @@
+"""Settings of the host. Durations are seconds, sizes bytes. Defaults are those of the wire contract."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One host's settings; every session and kernel of it shares them."""
+
+    kernel_start_s: Seconds = 60.0
+    """from the launch of a kernel to its first answer"""
+    kernel_stop_s: Seconds = 3.0
+    """what a kernel is given to end by itself before it is killed"""
+    introspection_s: Seconds = 2.0
+    """deadline of complete and inspect, counted from the kernel's readiness"""
+    idle_grace_s: Seconds = 5.0
+    """how long a cell waits for the missing one of reply and idle"""
+    interrupt_again_s: Seconds = 3.0
+    """after this time without effect SIGINT is sent again"""
+    interrupt_kill_s: Seconds = 5.0
+    """after this time more the kernel is killed"""
+    interrupt_kill: bool = True
+    """whether an interrupt may end with killing the kernel; `timeout` always may"""
+    orphan_grace_s: Seconds = 600.0
+    """kernels without a host, and an owned host without its owner, end after this time"""
+    hop_silence_s: Seconds = 3.0
+    """silence on the hop after which a front takes the host for unavailable"""
+
+    queue_cells: Count = 1000
+    sessions_per_user: Count = 64
+    cell_output_bytes: Count = 1 << 20
+    """bound of the folded outputs of one cell; the log has the rest"""
+    max_event_bytes: Count = 16 << 20
+    segment_bytes: Count = 8 << 20
+    retention_bytes: Count = 256 << 20
+    retention_s: Seconds = 7 * 86400.0
