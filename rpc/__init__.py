@@ -1,0 +1,1 @@
+"""JSON-RPC over HTTP: the door. Knows no kernels and no SQL."""

@@ -1,0 +1,48 @@
+"""The HTTP application: routes, middlewares, life cycle."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from rpc.context import Services
+from rpc.dispatch import Dispatcher
+from rpc.endpoint import Endpoint
+from rpc.health import HealthEndpoint
+from rpc.http_errors import answer_errors
+from rpc.methods import REGISTRY
+from rpc.registry import Method
+from rpc.request_id import HEADER, REQUEST_ID, give_request_id
+
+SERVICES = web.AppKey("services", Services)
+
+
+def create_app(services: Services, registry: Mapping[str, Method[Any]] = REGISTRY) -> web.Application:
+    """The application of one front. On shutdown it drains: see Lifecycle.drain.
+
+    Run it with `handler_cancellation=True`, so that a closed connection ends its long poll, and close `bridge` and
+    `authenticator` of `services` after it.
+    """
+    app = web.Application(middlewares=[give_request_id, answer_errors])
+    app[SERVICES] = services
+    health = HealthEndpoint(services)
+    app.router.add_post("/rpc", Endpoint(services, Dispatcher(registry, services)).post)
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/readyz", health.readyz)
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(_drain)
+    return app
+
+
+async def _drain(app: web.Application) -> None:
+    services = app[SERVICES]
+    await services.lifecycle.drain(services.settings.drain_s)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    # Nobody between the client and us may keep an answer, nor may a browser take it for a page.
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "kernelwire"
+    if REQUEST_ID in request:
+        response.headers[HEADER] = request[REQUEST_ID]

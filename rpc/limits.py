@@ -1,0 +1,112 @@
+"""Limits that the front itself keeps."""
+
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+
+from kernel_bridge.errors import LimitExceeded
+from rpc.errors import InvalidParams
+from rpc.settings import RpcSettings
+
+
+@dataclass(slots=True)
+class LongPolls:
+    """How many calls of each user wait right now."""
+
+    limit: int
+    _waiting: Counter[str] = field(default_factory=Counter[str])
+
+    @contextmanager
+    def hold(self, user_id: str, wait_s: float) -> Generator[None]:
+        """Count one call for as long as the block runs; a call that does not wait (`wait_s` 0) is free.
+
+        Raises LimitExceeded, and counts nothing, when the user has `limit` of them already.
+        """
+        if wait_s <= 0:
+            yield
+            return
+        if self._waiting[user_id] >= self.limit:
+            raise LimitExceeded("long_polls", self.limit, f"at most {self.limit} calls of one user may wait at once")
+        self._waiting[user_id] += 1
+        try:
+            yield
+        finally:
+            self._waiting[user_id] -= 1
+            if not self._waiting[user_id]:
+                del self._waiting[user_id]
+
+    @property
+    def waiting(self) -> int:
+        """Calls of all users that wait."""
+        return self._waiting.total()
+
+
+@dataclass(slots=True)
+class AnswerBudget:
+    """What the results of one HTTP request may still take, so that a batch cannot fill the memory."""
+
+    limit: int
+    used: int = 0
+
+    def take(self, size: int) -> None:
+        """Count a result of `size` bytes. The first one is always within. Raises LimitExceeded."""
+        if self.used and self.used + size > self.limit:
+            raise LimitExceeded(
+                "batch_answer_bytes",
+                self.limit,
+                f"the results of this batch take more than {self.limit} bytes: ask for this one by itself",
+            )
+        self.used += size
+
+
+def check_code(settings: RpcSettings, code: str, expressions: Mapping[str, str] | None = None) -> None:
+    """Raise LimitExceeded when code and user expressions take more than `code_bytes` bytes of UTF-8."""
+    texts = [code, *(expressions or {}), *(expressions or {}).values()]
+    if sum(map(len, texts)) * 4 <= settings.code_bytes:
+        return  # UTF-8 takes four bytes a code point at most
+    if sum(len(text.encode()) for text in texts) > settings.code_bytes:
+        raise LimitExceeded("code_bytes", settings.code_bytes, f"code may have {settings.code_bytes} bytes of UTF-8")
+
+
+def check_metadata(settings: RpcSettings, metadata: Mapping[str, Any] | None) -> None:
+    """Raise LimitExceeded for more than `metadata_bytes` of JSON, InvalidParams for what cannot reach the host."""
+    if metadata is None:
+        return
+    try:
+        size = len(msgspec.json.encode(metadata))
+        # The hop is msgpack, which has no integers above 64 bits.
+        msgspec.msgpack.encode(metadata)
+    except OverflowError as error:
+        raise InvalidParams("metadata", "integers of at most 64 bits") from error
+    except RecursionError as error:
+        raise InvalidParams("metadata", "an object of less nesting") from error
+    if _depth(metadata) > _METADATA_DEPTH:
+        raise InvalidParams("metadata", f"at most {_METADATA_DEPTH} levels of nesting")
+    if size > settings.metadata_bytes:
+        raise LimitExceeded(
+            "metadata_bytes", settings.metadata_bytes, f"metadata may have {settings.metadata_bytes} bytes of JSON"
+        )
+
+
+# Far below what an encoder's recursion allows, whatever stack it is called from.
+_METADATA_DEPTH = 100
+
+
+def _depth(value: object) -> int:
+    """Levels of objects and arrays in `value`, counted without recursion."""
+    depth = 0
+    level = _parts([value])
+    while level:
+        depth += 1
+        level = [part for container in level for part in _parts(container)]
+    return depth
+
+
+def _parts(container: Iterable[object] | Mapping[str, object]) -> list[Iterable[object]]:
+    """The objects and arrays directly in `container`."""
+    values = cast("Mapping[str, object]", container).values() if isinstance(container, Mapping) else container
+    return [cast("Iterable[object]", value) for value in values if isinstance(value, dict | list)]

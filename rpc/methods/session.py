@@ -1,0 +1,112 @@
+"""Methods of log-in and sessions."""
+
+from datetime import UTC, datetime
+
+from kernel_bridge import hop, results
+from rpc.context import Context
+from rpc.messages import (
+    CloseSessionParams,
+    Identity,
+    ListSessionsParams,
+    LoggedIn,
+    LoggedOut,
+    LoginParams,
+    Nothing,
+    OpenSessionParams,
+)
+from rpc.registry import method
+
+
+@method("login", params=LoginParams, result=LoggedIn, token=False)
+async def login(context: Context, params: LoginParams) -> LoggedIn:
+    """Open a session, or attach to `session`, and return a token for user and session.
+
+    The user is checked first, so that a stranger learns nothing of sessions and kernelspecs.
+    """
+    authenticator = context.services.authenticator
+    user = await authenticator.log_in(params.username, params.password)
+    request = hop.OpenSession(
+        caller=hop.Caller(user.id, user.name),
+        request_id=context.request_id,
+        kernel=params.kernel,
+        session=params.session,
+        start=params.start,
+    )
+    opened = (await context.ask(request, _start_s(context, params.start))).decode()
+    context.session_id = opened.session
+    token, claims = authenticator.issue(user, opened.session, opened.kernel)
+    return LoggedIn(
+        token=token,
+        session=opened.session,
+        kernel=opened.kernel,
+        expires_at=_rfc3339(claims.expires_at),
+        scopes=list(claims.scopes),
+        closed_session=opened.closed_session,
+    )
+
+
+@method("logout", params=Nothing, result=LoggedOut, scope=None)
+async def logout(context: Context, _: Nothing) -> LoggedOut:
+    """End this token. Its session and running cells go on."""
+    await context.services.authenticator.revoke(context.claims)
+    return LoggedOut()
+
+
+@method("whoami", params=Nothing, result=Identity, scope=None)
+async def whoami(context: Context, _: Nothing) -> Identity:
+    """Whose token this is, what it may do and until when, and the version of the API."""
+    claims = context.claims
+    return Identity(
+        user=claims.user,
+        user_id=claims.user_id,
+        session=claims.session,
+        scopes=list(claims.scopes),
+        expires_at=_rfc3339(claims.expires_at),
+    )
+
+
+@method("open_session", params=OpenSessionParams, result=results.SessionOpened)
+async def open_session(context: Context, params: OpenSessionParams) -> hop.Answer[results.SessionOpened]:
+    """Open one more session of this user, or attach to `session`, which opens a closed one again.
+
+    The token goes on pointing to its own session: name the new one in calls.
+    """
+    context.session_id = params.session or ""
+    request = hop.OpenSession(
+        caller=context.caller,
+        request_id=context.request_id,
+        kernel=params.kernel,
+        session=params.session,
+        start=params.start,
+    )
+    return await context.ask(request, _start_s(context, params.start))
+
+
+@method("list_sessions", params=ListSessionsParams, result=results.SessionList, scope="read")
+async def list_sessions(context: Context, params: ListSessionsParams) -> hop.Answer[results.SessionList]:
+    """The sessions of this user, page by page."""
+    return await context.ask(
+        hop.ListSessions(caller=context.caller, request_id=context.request_id, limit=params.limit, after=params.after)
+    )
+
+
+@method("close_session", params=CloseSessionParams, result=results.SessionClosed)
+async def close_session(context: Context, params: CloseSessionParams) -> hop.Answer[results.SessionClosed]:
+    """Stop a session's kernel and end its cells; `delete` removes record, logs, cells and files too."""
+    return await context.ask(
+        hop.CloseSession(
+            caller=context.caller,
+            request_id=context.request_id,
+            session=context.session(params.session),
+            delete=params.delete,
+        )
+    )
+
+
+def _start_s(context: Context, start: bool) -> float:
+    return context.services.settings.kernel_start_s if start else 0.0
+
+
+def _rfc3339(epoch_s: float) -> str:
+    """UTC with milliseconds."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
