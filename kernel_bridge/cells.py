@@ -89,19 +89,30 @@ class Cells:
 
     def recover(self) -> None:
         """After a crash of the host: cells that ran end as `lost`, with a `gap`; queued ones are queued again."""
-        for found in recovery.unfinished(self._journal, self._session):
+        for found in recovery.unrecorded(self._journal, self._session):
             cell = self._new(found.cell, found.request)
             cell.cursor = found.seq
-            self._live[cell.id] = cell
-            if found.ran:
-                recovery.refold(self._journal, found, cell.fold)
+            cell.queued_at, cell.started_at = found.queued_at, found.started_at
+            if found.started_at is None and found.end is None:
+                self._live[cell.id] = cell
+                self.runner.put(cell)
+                continue
+            recovery.refold(self._journal, found, cell.fold)
+            if found.end is None:
+                self._live[cell.id] = cell
                 self.runner.lose(cell)
             else:
-                self.runner.put(cell)
+                self._record(cell, found)
 
     def _new(self, cell: str, asked: hop.Evaluate) -> LiveCell:
         fold = OutputFold(self._settings.cell_output_bytes)
         return LiveCell(session=self._session, id=cell, request=asked, fold=fold, queued_at=utcnow())
+
+    def _record(self, cell: LiveCell, found: recovery.Unrecorded) -> None:
+        """Write the record of a cell whose end is in the log."""
+        cell.state, cell.end, cell.finished_at = "done", found.end, found.finished_at
+        cell.cursor, cell.execution_count, cell.exit = found.last_seq, found.execution_count, found.exit
+        self._journal.finish(cell.id, msgspec.json.encode(cell.snapshot()))
 
     def _existing(self, cell: str, code: str) -> LiveCell | Raw | None:
         live = self._live.get(cell)

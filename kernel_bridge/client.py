@@ -38,7 +38,6 @@ class HostClient:
         self._state_dir = state_dir
         self._version = version
         self._silence_s = silence_s
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._channel: Channel | None = None
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._numbers = itertools.count(1)
@@ -87,10 +86,11 @@ class HostClient:
 
     async def run(self) -> None:
         """Keep the hop alive until cancelled; then everything is closed."""
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             while True:
                 try:
-                    self._open()
+                    self._open(context)
                     await self._watch()
                 except OSError as error:
                     log.debug("host_not_found reason=%s", error)
@@ -98,13 +98,13 @@ class HostClient:
                     self._lose()
                 await asyncio.sleep(RETRY_S)
         finally:
-            self._context.term()
+            context.term()
 
-    def _open(self) -> None:
+    def _open(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         """Connect and say hello. Raises OSError while no host has made its files."""
         address = runtime_dir.find(self._state_dir) / HOST_SOCKET
         self._secret = read_secret(self._state_dir)
-        socket = self._context.socket(zmq.DEALER)
+        socket = context.socket(zmq.DEALER)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RCVHWM, 0)

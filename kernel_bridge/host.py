@@ -119,7 +119,7 @@ class Host:
         try:
             log.info("host_ready sessions=%d", sessions.count)
             announce()
-            await self._until_stopped(server)
+            await self._until_stopped(server, sessions)
             server.refuse_calls()
             log.info("host_stopping")
             await self._end(sessions)
@@ -127,7 +127,7 @@ class Host:
             await server.close()
         log.info("host_stopped")
 
-    async def _until_stopped(self, server: HopServer) -> None:
+    async def _until_stopped(self, server: HopServer, sessions: Sessions) -> None:
         """Return at a signal, or when nobody has owned this host for `orphan_grace_s`."""
         loop = asyncio.get_running_loop()
         owner = HostLock(self._state_dir / SERVE_LOCK)
@@ -137,6 +137,7 @@ class Host:
                 async with asyncio.timeout(WATCH_S):
                     await self._stop.wait()
             server.forget_silent()
+            sessions.tend()
             if not self._owned or owner.held_by_other():
                 owned_at = loop.time()
             elif loop.time() - owned_at > self._settings.orphan_grace_s:

@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Raw
 
 from kernel_bridge.cell_log import CellLog
+from kernel_bridge.clock import utcnow
 from kernel_bridge.events import NewEvent
 from kernel_bridge.log import EventLog, LogLimits, LogPage
 from kernel_bridge.settings import BridgeSettings
@@ -77,11 +78,17 @@ class Journal:
     def finish(self, cell: str, line: bytes) -> None:
         """Record a finished cell; earlier ones that the disk refused are tried again first."""
         self._unwritten[cell] = line
-        for waiting in list(self._unwritten):
-            if not self._cells.append(waiting, self._unwritten[waiting]):
-                break
-            del self._unwritten[waiting]
+        self._write_cells()
         self.changed.send()
+
+    def tend(self) -> None:
+        """Try again what the disk refused, and drop segments that are too old; the host calls it now and then."""
+        newest = self.events.newest
+        self.events.flush_kept()
+        self._write_cells()
+        self.events.retain(utcnow())
+        if self.events.newest > newest:
+            self.changed.send()
 
     def finished(self, cell: str) -> Raw | None:
         """The finished cell as JSON (results.Cell); None if it has not ended or never was."""
@@ -90,6 +97,12 @@ class Journal:
 
     def has_finished(self, cell: str) -> bool:
         return cell in self._unwritten or cell in self._cells
+
+    def _write_cells(self) -> None:
+        for waiting in list(self._unwritten):
+            if not self._cells.append(waiting, self._unwritten[waiting]):
+                break
+            del self._unwritten[waiting]
 
     def close(self) -> None:
         self.events.close()

@@ -1,6 +1,7 @@
-"""After a crash of the host: which cells of a session had not ended, and what came of them (API.md, `lost`)."""
+"""After a crash of the host: the cells of a session that have no record yet (API.md, `lost`)."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +11,7 @@ from kernel_bridge import hop
 from kernel_bridge.events import from_kernel
 from kernel_bridge.journal import Journal
 from kernel_bridge.outputs import OutputFold
+from kernel_bridge.results import CellEnd, Exit
 
 PAGE_BYTES = 1 << 20
 
@@ -19,11 +21,15 @@ class _Content(Struct, frozen=True):
     user: str = ""
     user_id: str = ""
     params: dict[str, Any] = {}
+    end: CellEnd | None = None
+    execution_count: int | None = None
+    exit: Exit | None = None
 
 
 class _CellEvent(Struct, frozen=True):
     seq: int
     cell: str
+    time: datetime
     content: _Content
 
 
@@ -33,33 +39,39 @@ class _Event(Struct, frozen=True):
     content: Raw
 
 
-class Unfinished(Struct, frozen=True):
-    """A cell without an end in the log. `ran`: it may have begun to run, so it must not be run again."""
+class Unrecorded(Struct, frozen=True):
+    """A cell that is in the log and not among the finished ones."""
 
     seq: int
     cell: str
     request: hop.Evaluate
-    ran: bool
+    queued_at: datetime
+    started_at: datetime | None = None
+    """it may have begun to run, so it must not be run again"""
+    finished_at: datetime | None = None
+    """its end is in the log, only its record was not written"""
+    last_seq: int = 0
+    end: CellEnd | None = None
+    execution_count: int | None = None
+    exit: Exit | None = None
 
 
-def unfinished(journal: Journal, session: str) -> list[Unfinished]:
-    """The session's cells that had not ended, in the order in which they were queued."""
-    found: dict[str, Unfinished] = {}
+def unrecorded(journal: Journal, session: str) -> list[Unrecorded]:
+    """The session's cells without a record, in the order in which they were queued."""
+    found: dict[str, Unrecorded] = {}
     for event in _cell_events(journal):
         content = event.content
         if content.state == "queued":
             caller = hop.Caller(content.user_id, content.user)
             params = {**content.params, "caller": msgspec.to_builtins(caller), "session": session, "op": "evaluate"}
             request = msgspec.convert(params, hop.Evaluate)
-            found[event.cell] = Unfinished(event.seq, event.cell, request, ran=False)
-        elif content.state == "done":
-            found.pop(event.cell, None)
+            found[event.cell] = Unrecorded(event.seq, event.cell, request, event.time)
         elif event.cell in found:
-            found[event.cell] = msgspec.structs.replace(found[event.cell], ran=True)
+            found[event.cell] = _changed(found[event.cell], event)
     return [cell for cell in found.values() if not journal.has_finished(cell.cell)]
 
 
-def refold(journal: Journal, cell: Unfinished, fold: OutputFold) -> None:
+def refold(journal: Journal, cell: Unrecorded, fold: OutputFold) -> None:
     """Fold what the log has of the cell's outputs."""
     cursor = cell.seq
     more = True
@@ -70,6 +82,20 @@ def refold(journal: Journal, cell: Unfinished, fold: OutputFold) -> None:
             for made in from_kernel(event.type, bytes(event.content), cell.cell):
                 fold.add(made)
         cursor, more = page.cursor, page.more
+
+
+def _changed(cell: Unrecorded, event: _CellEvent) -> Unrecorded:
+    content = event.content
+    if content.state == "done":
+        return msgspec.structs.replace(
+            cell,
+            finished_at=event.time,
+            last_seq=event.seq,
+            end=content.end,
+            execution_count=content.execution_count,
+            exit=content.exit,
+        )
+    return msgspec.structs.replace(cell, started_at=cell.started_at or event.time)
 
 
 def _cell_events(journal: Journal) -> Iterator[_CellEvent]:

@@ -202,6 +202,11 @@ class Session:
         """After a crash of the host; see Cells.recover."""
         self._desk.cells.recover()
 
+    def tend(self) -> None:
+        """See Journal.tend."""
+        if self._open_desk is not None:
+            self._open_desk.journal.tend()
+
     def release(self) -> None:
         """Close the files, if no cell waits or runs; the next use opens them again."""
         if self._open_desk is not None and self._open_desk.cells.all_ended:

@@ -57,6 +57,14 @@ class Sessions:
             except Exception:  # one damaged session must not keep the others from being served
                 log.exception("session_not_recovered session=%s", short_id(session.record.id))
 
+    def tend(self) -> None:
+        """Look after the journals that are open; the host calls it now and then."""
+        for session in self._sessions.values():
+            try:
+                session.tend()
+            except Exception:  # one damaged session must not end the host
+                log.exception("session_not_tended session=%s", short_id(session.record.id))
+
     def get(self, caller: Caller, session: str) -> Session:
         """The caller's session. Raises SessionNotFound, the same whether it is missing or somebody else's."""
         found = self._sessions.get(session)

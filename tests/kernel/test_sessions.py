@@ -14,7 +14,8 @@ from kernel_bridge.errors import (
     LimitExceeded,
     SessionNotFound,
 )
-from tests.kernel.house import ALICE, BOB, House, house
+from kernel_bridge.line_file import LineFile, StoreFailed
+from tests.kernel.house import ALICE, BOB, House, decoded, house
 
 BROKEN = '{"argv": ["/nonexistent/kernel", "{connection_file}"], "display_name": "broken", "language": "none"}'
 FAILING = """{"argv": ["/bin/sh", "-c", "echo no libfoo.so >&2; exit 3", "{connection_file}"],
@@ -191,3 +192,40 @@ async def test_a_kernel_that_says_nothing_is_ended_in_time(tmp_path: Path, kerne
         cell = await made.evaluate(session, "1")
         assert cell.end == "start_failed"
         assert "no answer within 1 s" in cell.text
+
+
+async def test_what_a_full_disk_refused_is_written_when_there_is_room(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await home.open()
+    before = await home.evaluate(session, "before = 1")
+    full = False
+
+    def write(self: LineFile, line: bytes) -> int:
+        if full:
+            raise StoreFailed("disk_full")
+        return whole_line(self, line)
+
+    whole_line = LineFile.append
+    monkeypatch.setattr(LineFile, "append", write)
+
+    running = asyncio.create_task(home.evaluate(session, "import time; time.sleep(0.3); print('unheard')", cell="c"))
+    await home.until(session, "execute_input", cursor=before.cursor)
+    full = True
+    ended = await running
+    assert (ended.end, ended.text) == ("ok", "unheard\n")
+    with pytest.raises(LimitExceeded, match="not run") as error:
+        await home.evaluate(session, "refused = 1")
+    assert (error.value.limit, error.value.value) == ("disk", None)
+    assert await home.ask(hop.GetCell(caller=ALICE, session=session, cell="c")) == ended
+    newest = (await home.poll(session, wait=0.0, limit=10_000)).cursor
+    waiting = asyncio.create_task(home.poll(session, cursor=newest, wait=20.0))
+    await asyncio.sleep(0)
+    full = False
+    home.sessions.tend()
+    types = [event.type for event in decoded(await waiting)]
+    assert types[0] == "dropped"
+    assert types[-1] == "cell"
+    assert (await home.evaluate(session, "'refused' in globals()")).text == "False"
+    lines = (home.root / "sessions" / session / "cells.jsonl").read_bytes().splitlines()
+    assert any(b'"cell":"c"' in line for line in lines)

@@ -1,0 +1,86 @@
+"""Processes: started for the benchmark, ended for certain, and their CPU time. Source: proc_pid_stat(5)."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What every system is started with: ours without settings of kernelwire, and IPython's files below `home`.
+
+    So neither a user's profile nor a shared history database is measured.
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("KERNELWIRE_", "PYTEST_"))}
+    return clean | {"IPYTHONDIR": str(home / "ipython"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+
+def spawn(argv: Sequence[str], directory: Path, env: Mapping[str, str], *, stdout: int) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, so that a terminal's Ctrl-C reaches the benchmark alone.
+
+    Its stderr goes to `directory/stderr`. The caller ends it with `end`.
+    """
+    with (directory / "stderr").open("wb") as stderr:
+        return subprocess.Popen(
+            argv,
+            cwd=directory,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+
+
+def end(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """SIGTERM, and after `grace_s` (0: at once) SIGKILL to the process and all below it; returns when it has ended."""
+    if process.poll() is None and grace_s > 0:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace_s)
+    if process.poll() is None:
+        below = descendants(process.pid)
+        process.kill()
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def cpu_s(pids: Sequence[int]) -> float:
+    """CPU seconds, user and system, that these processes with all their threads have used; to 1/SC_CLK_TCK (10 ms).
+
+    Raises ProcessLookupError if one is gone.
+    """
+    return sum(sum(map(int, _stat(pid)[11:13])) for pid in pids) / TICKS_PER_S
+
+
+def children(pid: int) -> list[int]:
+    """Processes whose parent is `pid`."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(ProcessLookupError):
+                if int(_stat(int(entry.name))[1]) == pid:
+                    found.append(int(entry.name))
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    below = children(pid)
+    return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third (state) on: the second, the name, may hold anything."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessLookupError(f"no process {pid}") from None
+    return text.rpartition(")")[2].split()
