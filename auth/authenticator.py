@@ -12,18 +12,17 @@ from typing import TypeVar
 
 from auth import passwords, secret
 from auth.database import Database, default_url
-from auth.errors import DatabaseUnavailable, InvalidToken, LoginFailed, TooManyLogins
+from auth.errors import DatabaseUnavailable, InvalidToken, LoginFailed, TooManyLogins, UserNotFound
 from auth.password_checker import PasswordChecker
-from auth.revocations import Revocations
+from auth.revocations import Revocable, Revocations
+from auth.script_tokens import ScriptTokens, TokenPage, Wanted
 from auth.secret import Keys
 from auth.settings import AuthSettings
 from auth.standing import Standing
-from auth.tokens import Claims, Clock, TokenSigner
+from auth.tokens import ALL_SCOPES, Claims, Clock, TokenSigner
 from auth.users import Credentials, User, Users
 
 T = TypeVar("T")
-
-ALL_SCOPES = ("evaluate", "read", "manage")
 
 _log = logging.getLogger(__name__)
 _DATABASE_THREADS = 4
@@ -44,10 +43,11 @@ class Authenticator:
         self._database = database
         self._users = Users(database)
         self._revocations = Revocations(database)
+        self._script_tokens = ScriptTokens(database, self._settings)
         self._passwords = PasswordChecker(self._settings.logins_at_once, self._settings.logins_waiting)
         self._threads = ThreadPoolExecutor(_DATABASE_THREADS, thread_name_prefix="auth-database")
         self._standing = Standing()
-        self._unwritten: dict[str, Claims] = {}
+        self._unwritten: dict[str, Revocable] = {}
         self._database_up: bool | None = None
 
     @classmethod
@@ -113,14 +113,61 @@ class Authenticator:
             raise InvalidToken("revoked")
         return claims
 
-    async def revoke(self, claims: Claims) -> None:
+    async def renew(self, claims: Claims) -> tuple[str, Claims]:
+        """A new token that says the same, valid for `token_lifetime_s` from now; the old one goes on until it expires.
+
+        The database is asked: a removed user must not live on from token to token.
+        Raises: InvalidToken (revoked), DatabaseUnavailable.
+        """
+        user = await self._ask(lambda: self._revocations.user_in_force(claims))
+        if user is None:
+            raise InvalidToken("revoked")
+        return self.issue(user, claims.session, claims.kernel, claims.scopes)
+
+    async def end_all(self, claims: Claims) -> None:
+        """Ends all tokens of this token's user, script tokens too: here at once, at other fronts after their next
+        refresh. Raises: InvalidToken (revoked), DatabaseUnavailable: nothing has ended.
+        """
+        user = await self._ask(lambda: self._users.end_tokens(claims.user_id, claims.generation))
+        if user is None:
+            raise InvalidToken("revoked")
+        self._standing.see(user)
+
+    async def create_script_token(self, holder: Claims, wanted: Wanted) -> tuple[str, Claims]:
+        """A new long-lived token of the holder's user, shown this once, and what it says.
+
+        Raises: Forbidden (a scope that the holder lacks), BadTokenRequest, TooManyTokens, InvalidToken (revoked),
+        DatabaseUnavailable.
+        """
+        for scope in wanted.scopes:
+            holder.require(scope)
+        if await self._ask(lambda: self._revocations.user_in_force(holder)) is None:
+            raise InvalidToken("revoked")
+        now = self._clock()
+        try:
+            claims = await self._ask(lambda: self._script_tokens.create(holder.user_id, wanted, now, holder.generation))
+        except UserNotFound:
+            raise InvalidToken("revoked") from None
+        return self._signer.sign(claims), claims
+
+    async def script_tokens(self, holder: Claims, limit: int, after: str | None = None) -> TokenPage:
+        """The tokens of the holder's user that count, oldest first. Raises: BadTokenRequest, DatabaseUnavailable."""
+        now = self._clock()
+        return await self._ask(lambda: self._script_tokens.page(holder.user_id, now, limit, after))
+
+    async def revoke_script_token(self, holder: Claims, token_id: str) -> None:
+        """As `revoke`, for a script token of the holder's user. Raises: BadTokenRequest (`token_id`)."""
+        now = self._clock()
+        await self.revoke(await self._ask(lambda: self._script_tokens.get(holder.user_id, token_id, now)))
+
+    async def revoke(self, token: Revocable) -> None:
         """The token is refused here at once, by other fronts after their next refresh.
 
         Raises: DatabaseUnavailable: it is refused here, and will be elsewhere once the database is back (`refresh`
         writes it down then).
         """
-        self._standing.revoke(claims)
-        self._unwritten[claims.token_id] = claims
+        self._standing.revoke(token)
+        self._unwritten[token.token_id] = token
         await self._write_down()
 
     async def refresh(self) -> None:
@@ -163,8 +210,8 @@ class Authenticator:
     async def _write_down(self) -> None:
         batch = list(self._unwritten.values())
         await self._ask(lambda: self._revocations.add(batch))
-        for claims in batch:
-            self._unwritten.pop(claims.token_id, None)
+        for token in batch:
+            self._unwritten.pop(token.token_id, None)
 
     async def _rehash(self, found: Credentials, password: str) -> None:
         try:

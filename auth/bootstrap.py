@@ -16,6 +16,7 @@ from auth.database import Database, default_url
 from auth.errors import UserExists
 from auth.private_files import create_once, read_private
 from auth.revocations import Revocations
+from auth.script_tokens import ScriptTokens
 from auth.settings import AuthSettings
 from auth.users import Users
 
@@ -45,7 +46,8 @@ class Bootstrapped(Struct, frozen=True):
 
 def bootstrap(state_dir: Path, settings: AuthSettings | None = None) -> Bootstrapped:
     """Makes sure of the state directory (0700), the secret, the database, its schema and, where there are no users
-    at all, of a user `admin` with a random password. Forgets revocations of tokens that have expired.
+    at all, of a user `admin` with a random password. Forgets tokens that no longer
+    count, and revocations of those that have expired.
 
     Idempotent, and safe in several processes at once. Whoever has shown the password calls forget_admin_password.
     Raises: StateDirInsecure, StateDirUnusable, BadDatabaseUrl, DatabaseUnavailable, SchemaTooNew.
@@ -54,6 +56,7 @@ def bootstrap(state_dir: Path, settings: AuthSettings | None = None) -> Bootstra
     secret.load_or_create(state_dir)
     with contextlib.closing(Database(settings.database_url or default_url(state_dir))) as database:
         database.upgrade()
+        ScriptTokens(database, settings).purge(time.time())
         Revocations(database).purge(time.time())
         users = Users(database)
         created = users.is_empty() and _add_admin(users, state_dir)

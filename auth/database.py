@@ -17,11 +17,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from auth.errors import BadDatabaseUrl, DatabaseUnavailable
+from auth.errors import BadDatabaseUrl, DatabaseUnavailable, StateDirUnusable
 
 DATABASE_FILE = "kernelwire.db"
 _BUSY_S = 3.0
 _WAL_S = 10.0
+_SQLITE_PATH_BYTES = 500
+"""SQLITE_MAX_PATHNAME is 512 and counts the endings of its own files, such as -journal, too"""
 _EXPECTED = "sqlite:////absolute/path/of/a/file, without options"
 
 
@@ -34,7 +36,7 @@ class Database:
     """A database by its URL. Connects when asked, not before; may be shared between threads. Close it."""
 
     def __init__(self, url: URL | str) -> None:
-        """Raises: BadDatabaseUrl."""
+        """Raises: BadDatabaseUrl, StateDirUnusable (the path is too long for SQLite)."""
         self._path = _sqlite_path(url)
         # Parameters of statements (hashes, token ids) stay out of exceptions. Three seconds for a connection of the
         # pool, as for a lock: within the five that a front waits.
@@ -77,6 +79,16 @@ class Database:
             self._set_wal()
         with self.writing() as connection:
             upgrade(connection)
+
+    def is_current(self) -> bool:
+        """Whether the schema is the one that this version knows; else `upgrade` brings it up to date.
+
+        Raises: DatabaseUnavailable, SchemaTooNew.
+        """
+        from auth.upgrade import is_current
+
+        with self.reading() as connection:
+            return is_current(connection)
 
     def close(self) -> None:
         """Closes all connections that nobody uses; those in use close when they are given back. Idempotent."""
@@ -129,7 +141,10 @@ def _sqlite_path(url: URL | str) -> Path:
         raise BadDatabaseUrl(_EXPECTED)
     if not parsed.database or not Path(parsed.database).is_absolute():
         raise BadDatabaseUrl(_EXPECTED)
-    return Path(parsed.database)
+    path = Path(parsed.database)
+    if len(os.fsencode(path)) > _SQLITE_PATH_BYTES:
+        raise StateDirUnusable(path.parent, f"its path is too long: SQLite takes {_SQLITE_PATH_BYTES} bytes")
+    return path
 
 
 def _create_file(path: Path) -> None:

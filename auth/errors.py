@@ -6,6 +6,8 @@
     +-- InvalidToken               log in again; `reason` says why
     +-- Forbidden                  use a token that has `scope`
     +-- DatabaseUnavailable        call again after `retry_after_s`; sessions go on meanwhile
+    +-- BadTokenRequest            mend `member` of the call
+    +-- TooManyTokens              revoke one
     +-- UserExists                 choose another name
     +-- UserNotFound
     +-- BadUserName                mend the name
@@ -68,6 +70,24 @@ class DatabaseUnavailable(AuthError):
         super().__init__("the database of users does not answer; nobody can log in, sessions go on")
         self.retry_after_s = retry_after_s
         self.reason = reason
+
+
+class BadTokenRequest(AuthError):
+    """`member` of a call about script tokens is wrong: `expected` says what would be right."""
+
+    def __init__(self, member: str, expected: str) -> None:
+        super().__init__(f"`{member}`: expected {expected}")
+        self.member = member
+        self.expected = expected
+
+
+class TooManyTokens(AuthError):
+    """`limit` is the setting, `value` its value."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(f"a user may have {value} tokens of create_token at the same time: revoke one")
+        self.limit = "script_tokens_per_user"
+        self.value = value
 
 
 class UserExists(AuthError):

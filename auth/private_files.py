@@ -7,6 +7,7 @@ link leads to.
 import contextlib
 import os
 import secrets
+import shlex
 import stat
 from pathlib import Path
 
@@ -106,4 +107,6 @@ def _check(path: Path, found: os.stat_result, command: str) -> None:
         raise StateDirInsecure(path, f"belongs to user {found.st_uid}", f"only user {os.geteuid()} may own it")
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
-        raise StateDirInsecure(path, f"is open to other users (mode {mode:04o})", f"run `{command} {path}`")
+        raise StateDirInsecure(
+            path, f"is open to other users (mode {mode:04o})", f"run `{command} {shlex.quote(str(path))}`"
+        )

@@ -1,4 +1,4 @@
-"""The schema: tables of users and of revoked tokens, in portable SQL.
+"""The schema: tables of users, of script tokens and of revoked tokens, in portable SQL.
 
 What changes here needs a new file in migrations/versions; a test compares the two.
 """
@@ -49,6 +49,20 @@ users = Table(
     Column("generation", Integer, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+script_tokens = Table(
+    "script_tokens",
+    metadata,
+    Column("number", Integer, primary_key=True),  # the order in which they were made; pages go by it
+    Column("token_id", String(64), nullable=False, unique=True),
+    Column("user_id", String(16), nullable=False, index=True),  # no foreign key: rows of removed users are dead
+    Column("name", String(64), nullable=True),
+    Column("scopes", String(255), nullable=False),  # with spaces between
+    Column("generation", Integer, nullable=False),  # the user's then: with another one the token is void
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,  # a number is not used again, or a page would skip a token
 )
 
 revoked_tokens = Table(

@@ -1,20 +1,35 @@
 """Settings of users, passwords and tokens."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+# The words `extra` keep a URL, which may hold a password, out of errors and of `kernelwire config`
+DatabaseUrl = Annotated[
+    str, Meta(min_length=1, description="sqlite:////absolute/path of a file", extra={"secret": True})
+]
 
 
-class AuthSettings(Struct, frozen=True):
+class AuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Defaults serve one machine. Durations are seconds, all positive."""
 
-    token_lifetime_s: int = 43_200
+    token_lifetime_s: Count = 43_200
     """how long a token of `login` is valid"""
-    database_url: str | None = None
+    script_token_lifetime_s: Count = 90 * 86_400
+    """how long a token of `create_token` is valid when the call does not say"""
+    script_token_max_s: Count = 366 * 86_400
+    """the longest that a call may ask for"""
+    script_tokens_per_user: Count = 100
+    """tokens of `create_token` that a user may have at the same time"""
+    database_url: DatabaseUrl | None = None
     """`sqlite:////absolute/path`; None: `kernelwire.db` in the state directory"""
-    logins_at_once: int = 2
+    logins_at_once: Count = 2
     """passwords checked at the same time: each takes 19 MiB and a core for some 20 ms"""
-    logins_waiting: int = 64
+    logins_waiting: Annotated[int, Meta(ge=0)] = 64
     """log-ins that may wait for their turn; more get TooManyLogins"""
-    revocation_refresh_s: float = 1.0
+    revocation_refresh_s: Seconds = 1.0
     """how often revocations and users' states are read; a log-out is known everywhere after this and a query"""
-    database_wait_s: float = 5.0
+    database_wait_s: Seconds = 5.0
     """bound of every question to the database; then DatabaseUnavailable"""

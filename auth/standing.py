@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from auth.revocations import Snapshot, UserState
+from auth.revocations import Revocable, Snapshot, UserState
 from auth.tokens import Claims
 from auth.users import User
 
@@ -57,9 +57,9 @@ class Standing:
         """This user has just been read from the database."""
         self._seen[user.id] = _Seen(UserState(user.generation, user.disabled), self._begun)
 
-    def revoke(self, claims: Claims) -> None:
+    def revoke(self, token: Revocable) -> None:
         """The token is void here from now on."""
-        self._revoked_here[claims.token_id] = claims.expires_at
+        self._revoked_here[token.token_id] = token.expires_at
 
     def begin(self) -> int:
         """Call it before a snapshot is taken, and `apply` with its result afterwards, unless that failed."""

@@ -23,6 +23,8 @@ Clock = Callable[[], float]
 """seconds since the epoch, as time.time"""
 
 PREFIX = "kw_"
+ALL_SCOPES = ("evaluate", "read", "manage")
+"""what a token may be good for; methods say which one they need"""
 MAX_CHARS = 4096
 """a longer text is no token; real ones have about 250 characters"""
 

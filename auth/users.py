@@ -82,8 +82,21 @@ class Users:
         """A disabled user cannot log in and has no valid token. Raises: UserNotFound."""
         self._change(name, disabled=disabled)
 
+    def end_tokens(self, user_id: str, generation: int) -> User | None:
+        """Ends all tokens of the user; he as he is then. None, and nothing is done, if he is gone or disabled or has
+        another generation already."""
+        with self._database.writing() as connection:
+            raised = connection.execute(
+                update(users)
+                .where(users.c.id == user_id, users.c.generation == generation, users.c.disabled.is_(False))
+                .values(generation=generation + 1)
+            )
+            if raised.rowcount == 0:
+                return None
+            return user_of(connection.execute(select(users).where(users.c.id == user_id)).one())
+
     def remove(self, name: str) -> None:
-        """Raises: UserNotFound."""
+        """His tokens are no longer valid. Raises: UserNotFound."""
         _must_be_name(name)
         with self._database.writing() as connection:
             removed = connection.execute(delete(users).where(users.c.name_key == name.lower()))
@@ -107,7 +120,7 @@ class Users:
     def get_by_id(self, user_id: str) -> User | None:
         with self._database.reading() as connection:
             row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
-        return None if row is None else _user(row)
+        return None if row is None else user_of(row)
 
     def credentials(self, name: str) -> Credentials | None:
         """As `get`, with the hash. Any text may be asked for."""
@@ -115,12 +128,12 @@ class Users:
             return None
         with self._database.reading() as connection:
             row = connection.execute(select(users).where(users.c.name_key == name.lower())).one_or_none()
-        return None if row is None else Credentials(_user(row), row.password_hash)
+        return None if row is None else Credentials(user_of(row), row.password_hash)
 
     def all(self) -> list[User]:
         """Every user, by name."""
         with self._database.reading() as connection:
-            return [_user(row) for row in connection.execute(select(users).order_by(users.c.name_key))]
+            return [user_of(row) for row in connection.execute(select(users).order_by(users.c.name_key))]
 
     def is_empty(self) -> bool:
         with self._database.reading() as connection:
@@ -140,5 +153,6 @@ def _must_be_name(text: str) -> None:
         raise UserNotFound(text)
 
 
-def _user(row: Row[Any]) -> User:
+def user_of(row: Row[Any]) -> User:
+    """The user of a row of the table."""
     return User(row.id, row.name, row.disabled, row.generation, row.created_at)

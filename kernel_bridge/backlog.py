@@ -3,17 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
-from msgspec import Struct
-
+from kernel_bridge.event_contents import Dropped
 from kernel_bridge.events import NewEvent, from_service
-
-
-class Dropped(Struct, frozen=True):
-    """Content of a `dropped` event. `bytes`: content and buffers of the events that were lost."""
-
-    count: int
-    bytes: int
-    reason: str
 
 
 @dataclass(slots=True)

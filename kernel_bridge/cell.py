@@ -3,14 +3,15 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
 
 from msgspec import Struct
 
 from kernel_bridge.clock import rfc3339
+from kernel_bridge.execute_reply import ExecuteReply
 from kernel_bridge.hop import Evaluate
 from kernel_bridge.outputs import OutputFold
 from kernel_bridge.results import Cell, CellEnd, CellState, Exit, InterruptStep
+from kernel_bridge.tracing import CellTrace
 
 
 class ExecuteRequest(Struct, frozen=True):
@@ -22,15 +23,6 @@ class ExecuteRequest(Struct, frozen=True):
     user_expressions: dict[str, str]
     allow_stdin: bool
     stop_on_error: bool = False
-
-
-class ExecuteReply(Struct, frozen=True):
-    """Content of execute_reply, as far as a cell's end depends on it."""
-
-    status: Literal["ok", "error", "aborted", "abort"] = "error"
-    execution_count: int | None = None
-    user_expressions: dict[str, Any] | None = None
-    payload: list[dict[str, Any]] = []
 
 
 @dataclass(slots=True, eq=False)
@@ -48,14 +40,23 @@ class LiveCell:
     finished_at: datetime | None = None
     execution_count: int | None = None
     cursor: int = 0
+    queued_seq: int = 0
+    saved: bool = False
+    """recorded before its end, as its first events may be dropped by retention"""
+    may_kill: bool = False
+    """interrupting it may go as far as killing the kernel"""
     exit: Exit | None = None
     reply: ExecuteReply | None = None
     idle: bool = False
     input_id: str | None = None
     interrupted: bool = False
     timed_out: bool = False
+    forced_end: CellEnd | None = None
+    """its kernel is being ended on purpose: how the cell ends then, unless its reply comes first"""
     grace: asyncio.TimerHandle | None = None
     """runs while only one of reply and idle is there"""
+    trace: CellTrace | None = None
+    """its spans, if the call that queued it is traced"""
     escalation: "asyncio.Task[InterruptStep] | None" = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     """the kernel has begun with it: from now on a SIGINT reaches it"""
@@ -104,28 +105,8 @@ class LiveCell:
             started_at=rfc3339(self.started_at) if self.started_at else None,
             finished_at=rfc3339(self.finished_at) if self.finished_at else None,
             exit=self.exit,
+            queued_seq=self.queued_seq,
+            silent=self.request.silent,
+            store_history=self.request.store_history,
+            displays=self.fold.displays(),
         )
-
-
-class CellQueued(Struct, frozen=True):
-    """Content of a new cell's `cell` event: whose it is and the whole request, for front ends and recovery."""
-
-    user: str
-    user_id: str
-    params: dict[str, Any]
-    state: Literal["queued"] = "queued"
-
-
-class CellChanged(Struct, frozen=True):
-    """Content of the `cell` event of a change of state."""
-
-    state: Literal["running", "waiting_input"]
-
-
-class CellEnded(Struct, frozen=True):
-    """Content of a cell's last event."""
-
-    end: CellEnd
-    execution_count: int | None
-    exit: Exit | None
-    state: Literal["done"] = "done"

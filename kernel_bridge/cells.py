@@ -7,17 +7,20 @@ import msgspec
 from msgspec import Raw, Struct
 
 from kernel_bridge import events, hop, recovery
-from kernel_bridge.cell import CellQueued, LiveCell
+from kernel_bridge.cell import LiveCell
 from kernel_bridge.clock import utcnow
 from kernel_bridge.errors import CellConflict, CellNotFound, LimitExceeded
+from kernel_bridge.event_contents import CellQueued
 from kernel_bridge.journal import Journal
 from kernel_bridge.kernel_slot import KernelSlot
 from kernel_bridge.outputs import OutputFold
 from kernel_bridge.results import Cell, CellEnd
 from kernel_bridge.runner import Runner
 from kernel_bridge.settings import BridgeSettings
+from kernel_bridge.tracing import CellTrace
+from kernel_bridge.worksheet import Worksheet
 
-NOT_PARAMS = ("op", "caller", "request_id", "session", "wait")
+NOT_PARAMS = ("op", "caller", "request_id", "traceparent", "session", "wait")
 """members of the request that say nothing of the cell itself"""
 
 
@@ -30,6 +33,7 @@ class Cells:
         self._journal = journal
         self._settings = settings
         self._live: dict[str, LiveCell] = {}
+        self.worksheet = Worksheet(journal, self._live)
 
     @property
     def all_ended(self) -> bool:
@@ -52,7 +56,8 @@ class Cells:
         if seq is None:
             words = "the cell cannot be recorded, so it was not run: no space on the host's disk"
             raise LimitExceeded("disk", None, words)
-        cell.cursor = seq
+        cell.cursor = cell.queued_seq = seq
+        cell.trace = CellTrace.begin()
         self._live[cell.id] = cell
         self.runner.put(cell)
         return cell
@@ -89,9 +94,10 @@ class Cells:
 
     def recover(self) -> None:
         """After a crash of the host: cells that ran end as `lost`, with a `gap`; queued ones are queued again."""
+        self._journal.recover_displays()
         for found in recovery.unrecorded(self._journal, self._session):
             cell = self._new(found.cell, found.request)
-            cell.cursor = found.seq
+            cell.cursor = cell.queued_seq = found.seq
             cell.queued_at, cell.started_at = found.queued_at, found.started_at
             if found.started_at is None and found.end is None:
                 self._live[cell.id] = cell
@@ -126,6 +132,8 @@ class Cells:
         return finished
 
     def _ended(self, cell: LiveCell) -> None:
+        if cell.end is not None:
+            self._journal.tally.cells[cell.end] += 1
         del self._live[cell.id]
 
 

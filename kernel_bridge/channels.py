@@ -8,15 +8,28 @@ Source: libzmq zmq_getsockopt(3), ZMQ_FD and ZMQ_EVENTS.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import Context
 
 import zmq
 
 BATCH = 256
-"""messages handled in one go before the rest of the event loop has its turn"""
+TURN_S = 0.02
+"""a drain ends after so many messages, or so long, before the rest of the event loop has its turn"""
 
 log = logging.getLogger("kernelwire.bridge.channel")
 
 Sink = Callable[[list[bytes]], None]
+
+
+class Seldom:
+    """Counts what a stranger can cause at any rate; `more` says when to log it: at 1, 2, 4, 8, ..."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def more(self) -> bool:
+        self.count += 1
+        return self.count & (self.count - 1) == 0
 
 
 class Channel:
@@ -31,8 +44,11 @@ class Channel:
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._scheduled: asyncio.Handle | None = None
+        self._failed = Seldom()
         self._fd = socket.FD
-        self._loop.add_reader(self._fd, self.drain)
+        # the call in which a channel is opened is not that of the messages on it
+        self._context = Context()
+        self._context.run(self._loop.add_reader, self._fd, self.drain)
         self._schedule()
 
     def send(self, frames: Sequence[bytes]) -> bool:
@@ -50,10 +66,13 @@ class Channel:
         return True
 
     def drain(self) -> None:
-        """Hand over what has arrived, at most BATCH messages; what remains follows in the loop's next round."""
+        """Hand over what has arrived, for one turn; what remains follows in the loop's next round."""
+        until = self._loop.time() + TURN_S
         for _ in range(BATCH):
             if self._socket.closed:
                 return
+            if self._loop.time() > until:
+                break
             try:
                 frames = self._socket.recv_multipart(flags=zmq.NOBLOCK)
             except zmq.Again:
@@ -61,7 +80,8 @@ class Channel:
             try:
                 self._sink(frames)
             except Exception:  # one bad message must not stop the channel
-                log.exception("message_failed channel=%s", self._name)
+                if self._failed.more():
+                    log.exception("message_failed channel=%s count=%d", self._name, self._failed.count)
         self._schedule()
 
     def close(self) -> None:
@@ -75,7 +95,7 @@ class Channel:
 
     def _schedule(self) -> None:
         if self._scheduled is None:
-            self._scheduled = self._loop.call_soon(self._run_scheduled)
+            self._scheduled = self._loop.call_soon(self._run_scheduled, context=self._context)
 
     def _run_scheduled(self) -> None:
         self._scheduled = None

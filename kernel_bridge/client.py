@@ -71,7 +71,9 @@ class HostClient:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._calls[number] = future
         try:
-            self._send(hop.Call(number, request))  # pyright: ignore[reportArgumentType]  each Request is in AnyRequest
+            expires = self._heard + self._silence_s  # the earliest moment at which _watch gives the host up
+            call = hop.Call(number, request, self._instance or "", expires)  # pyright: ignore[reportArgumentType]  each Request is in AnyRequest
+            self._send(call)
             async with asyncio.timeout(timeout_s):
                 raw = await future
         except TimeoutError:

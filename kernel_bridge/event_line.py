@@ -23,7 +23,6 @@ _HEADER = re.compile(
     rb'\{"seq":([1-9][0-9]{0,17}),"cell":(?:null|"([A-Za-z0-9_.-]{1,64})"),'
     rb'"time":"([0-9TZ:.+-]{20,32})","type":"([A-Za-z0-9_.-]{1,64})","content":'
 )
-_CELL_TYPE = b'Z","type":"cell","content":{'
 
 
 class Header(NamedTuple):
@@ -74,16 +73,17 @@ def parse_header(line: bytes, at: int = 0) -> Header | None:
     return Header(int(seq), cell.decode() if cell is not None else None, time.decode(), type_.decode())
 
 
-def cell_lines(block: bytes) -> Iterator[tuple[int, bytes]]:
-    """The `cell` events in a block of whole lines: their seq and JSON, without the newline. Skips along by searching
+def typed_lines(block: bytes, type: str) -> Iterator[tuple[int, bytes]]:
+    """The events of a type in a block of whole lines: their seq and JSON, without the newline. Skips along by searching
     for the type, which costs far less than looking at each line."""
-    at = block.find(_CELL_TYPE)
+    sought = b'Z","type":%b,"content":{' % _word(type)
+    at = block.find(sought)
     while at >= 0:
         begin, end = block.rfind(b"\n", 0, at) + 1, block.find(b"\n", at)
         header = parse_header(block, begin)
-        if header is not None and header.type == "cell" and is_whole(block[begin:end]):
+        if header is not None and header.type == type and is_whole(block[begin:end]):
             yield header.seq, block[begin:end]
-        at = block.find(_CELL_TYPE, end)
+        at = block.find(sought, end)
 
 
 def is_whole(line: bytes) -> bool:

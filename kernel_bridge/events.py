@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
+from kernel_bridge.event_contents import Omitted
 from kernel_bridge.mending import Unmendable, is_deep, mend, mended
 from kernel_bridge.utf8 import pieces
 
@@ -36,13 +37,6 @@ class NewEvent(Struct, frozen=True):
     def size(self) -> int:
         """Bytes of content and buffers."""
         return len(self.content) + sum(map(len, self.buffers)) if self.buffers else len(self.content)
-
-
-class Omitted(Struct, frozen=True):
-    """Content of an event that takes the place of one that cannot be stored."""
-
-    bytes: int
-    mime: str | None
 
 
 def from_kernel(

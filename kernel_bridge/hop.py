@@ -5,7 +5,7 @@ host answers `Welcome` or `Refused`. A `Call` is answered by one `Reply` with th
 hello's facts again, so that a host that was replaced knows the front without a handshake.
 
 Structs grow only by addition: new members get defaults, so protocol N and N-1 understand each other. The
-results are JSON, encoded once by the host (results.py) and spliced by the front into its own answer.
+results are JSON, encoded once by the host (see `RESULTS`) and spliced by the front into its own answer.
 """
 
 from typing import Any, Generic, TypeVar
@@ -13,26 +13,17 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from kernel_bridge import results
+from kernel_bridge import kernel_results, results, worksheet_results
+from kernel_bridge.comm_requests import CommClose, CommMsg, CommOpen
+from kernel_bridge.hop_request import Caller as Caller
+from kernel_bridge.hop_request import Request
+from kernel_bridge.stats import Stats as HostStats
+from kernel_bridge.worksheet_requests import ExportNotebook, GetCell, History, ListCells
 
 PROTO = 1
 """Version of the hop. A host serves PROTO and PROTO - 1."""
 
 R = TypeVar("R")
-
-
-class Caller(Struct, frozen=True):
-    """The user for whom a front asks; the host checks it against the owner of the session."""
-
-    user_id: str
-    user: str
-
-
-class Request(Struct, Generic[R], frozen=True, kw_only=True, tag=True, tag_field="op"):
-    """One question to the host. R is the struct that the JSON of the answer decodes to."""
-
-    caller: Caller
-    request_id: str = ""
 
 
 class OpenSession(Request[results.SessionOpened], frozen=True, tag="open_session"):
@@ -90,6 +81,23 @@ class InputReply(Request[results.InputTaken], frozen=True, tag="input_reply"):
     value: str
 
 
+class SessionInfo(Request[results.SessionInfo], frozen=True, tag="session_info"):
+    session: str
+
+
+class Restart(Request[kernel_results.Restarted], frozen=True, tag="restart"):
+    session: str
+
+
+class IsComplete(Request[kernel_results.CodeStatus], frozen=True, tag="is_complete"):
+    session: str
+    code: str
+
+
+class KernelInfo(Request[kernel_results.KernelInfo], frozen=True, tag="kernel_info"):
+    session: str
+
+
 class ListKernels(Request[results.Kernelspecs], frozen=True, tag="list_kernels"):
     pass
 
@@ -99,22 +107,28 @@ class ListSessions(Request[results.SessionList], frozen=True, tag="list_sessions
     after: str | None = None
 
 
+class Stats(Request[HostStats], frozen=True, tag="stats"):
+    """What the host has counted; asked for by the front itself, whose `caller` is nobody."""
+
+
 class CloseSession(Request[results.SessionClosed], frozen=True, tag="close_session"):
     session: str
     delete: bool = False
 
 
-class GetCell(Request[results.Cell], frozen=True, tag="get_cell"):
-    session: str
-    cell: str
+CommRequest = CommOpen | CommMsg | CommClose
+OfKernel = Complete | Inspect | IsComplete | KernelInfo | Restart | Interrupt | InputReply | CommRequest
+OfWorksheet = Evaluate | PollOutput | GetCell | ListCells | History | ExportNotebook
+InSession = SessionInfo | OfKernel | OfWorksheet
+AnyRequest = OpenSession | Stats | ListKernels | ListSessions | CloseSession | InSession
 
-
-InSession = Evaluate | Complete | Inspect | PollOutput | Interrupt | InputReply | GetCell
-AnyRequest = OpenSession | ListKernels | ListSessions | CloseSession | InSession
+Wait = Evaluate | PollOutput | Complete | Inspect | IsComplete | KernelInfo | ListCells | History | ExportNotebook
+"""requests whose answer alone is lost when their caller goes; the others change something and are done to the end"""
 
 RESULTS: dict[type, type] = {
     OpenSession: results.SessionOpened,
     ListKernels: results.Kernelspecs,
+    Stats: HostStats,
     ListSessions: results.SessionList,
     CloseSession: results.SessionClosed,
     Evaluate: results.Cell,
@@ -124,6 +138,16 @@ RESULTS: dict[type, type] = {
     Interrupt: results.Interruption,
     InputReply: results.InputTaken,
     GetCell: results.Cell,
+    SessionInfo: results.SessionInfo,
+    Restart: kernel_results.Restarted,
+    IsComplete: kernel_results.CodeStatus,
+    KernelInfo: kernel_results.KernelInfo,
+    CommOpen: kernel_results.CommSent,
+    CommMsg: kernel_results.CommSent,
+    CommClose: kernel_results.CommSent,
+    History: worksheet_results.History,
+    ListCells: worksheet_results.CellList,
+    ExportNotebook: worksheet_results.Notebook,
 }
 """the struct that the answer to each request decodes to"""
 
@@ -142,8 +166,16 @@ class Ping(Struct, frozen=True, tag="ping"):
 
 
 class Call(Struct, frozen=True, tag="call"):
+    """`instance`: the host that is meant. `expires`: CLOCK_MONOTONIC seconds, after which the caller may have given up.
+
+    A host runs no call that is meant for another one or that has expired: its caller is told HostUnavailable and may
+    ask again, so it would be run twice.
+    """
+
     id: int
     request: AnyRequest
+    instance: str = ""
+    expires: float | None = None
 
 
 class Cancel(Struct, frozen=True, tag="cancel"):

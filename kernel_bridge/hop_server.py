@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from kernel_bridge import hop
+from kernel_bridge import hop, log_context, tracing
 from kernel_bridge.channels import Channel
-from kernel_bridge.errors import BridgeError, ShuttingDown
+from kernel_bridge.errors import BridgeError, HostUnavailable, ShuttingDown
 from kernel_bridge.faults import to_fault
 from kernel_bridge.service import Service
+from kernel_bridge.tracing import Tracer
 
 FRONT_SILENCE_S = 10.0
 """a front that did not ping for this long is gone: its waits end, its cells go on"""
@@ -27,7 +28,8 @@ _encoder = msgspec.msgpack.Encoder()
 @dataclass(slots=True)
 class _Front:
     heard: float
-    calls: dict[int, "asyncio.Task[None]"] = field(default_factory=dict[int, "asyncio.Task[None]"])
+    waits: dict[int, "asyncio.Task[None]"] = field(default_factory=dict[int, "asyncio.Task[None]"])
+    """what may be left when nobody waits for it any more; everything else is done to its end"""
 
 
 class HopServer:
@@ -43,12 +45,15 @@ class HopServer:
         secret: bytes,
         welcome: hop.Welcome,
         service: Service,
+        tracer: Tracer | None = None,
     ) -> None:
         self._secret = secret
         self._welcome = welcome
         self._service = service
+        self._tracer = tracer
         self._fronts: dict[bytes, _Front] = {}
         self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         socket = context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.LINGER, 0)
@@ -71,15 +76,14 @@ class HopServer:
         for identity, front in list(self._fronts.items()):
             if now - front.heard > FRONT_SILENCE_S:
                 del self._fronts[identity]
-                for task in front.calls.values():
+                for task in front.waits.values():
                     task.cancel()
 
     async def close(self) -> None:
-        tasks = [task for front in self._fronts.values() for task in front.calls.values()]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
         self._channel.close()
 
     def _on_frames(self, frames: list[bytes]) -> None:
@@ -99,9 +103,9 @@ class HopServer:
                 self._on_call(identity, message)
             case hop.Cancel():
                 front = self._fronts.get(identity)
-                task = front.calls.get(message.id) if front is not None else None
+                task = front.waits.get(message.id) if front is not None else None
                 if task is not None:
-                    task.cancel()
+                    self._loop.call_soon(task.cancel)  # after its first step, if it came in one turn with its call
 
     def _on_hello(self, identity: bytes, message: hop.Hello | hop.Ping) -> None:
         if not hmac.compare_digest(message.secret, self._secret):
@@ -126,21 +130,36 @@ class HopServer:
             self._send(identity, hop.Refused("hello first"))
         elif self._stopping:
             self._send(identity, hop.Reply(call.id, fault=to_fault(ShuttingDown())))
+        elif self._is_stale(call):
+            self._send(identity, hop.Reply(call.id, fault=to_fault(HostUnavailable())))
         else:
-            task = self._loop.create_task(self._answer(identity, front, call))
-            front.calls[call.id] = task
+            task = self._loop.create_task(self._answer_in_context(identity, call))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            if isinstance(call.request, hop.Wait):
+                front.waits[call.id] = task
+                task.add_done_callback(lambda _: front.waits.pop(call.id, None))
 
-    async def _answer(self, identity: bytes, front: _Front, call: hop.Call) -> None:
+    def _is_stale(self, call: hop.Call) -> bool:
+        late = call.expires is not None and self._loop.time() > call.expires
+        return late or call.instance not in ("", self._welcome.instance)
+
+    async def _answer_in_context(self, identity: bytes, call: hop.Call) -> None:
+        with log_context.of_call(call.request):
+            await self._answer(identity, call)
+
+    async def _answer(self, identity: bytes, call: hop.Call) -> None:
         try:
-            result = await self._service.answer(call.request)
+            result = await tracing.traced(self._tracer, call.request, self._service.answer)
             self._send(identity, hop.Reply(call.id, result=result))
         except BridgeError as error:
             self._send(identity, hop.Reply(call.id, fault=to_fault(error)))
         except Exception as error:  # the front shows a request id only; the text stays here
-            log.exception("call_failed op=%s request_id=%s", type(call.request).__name__, call.request.request_id)
+            log.exception("call_failed op=%s", type(call.request).__name__)
             self._send(identity, hop.Reply(call.id, fault=to_fault(error)))
-        finally:
-            front.calls.pop(call.id, None)
+        except asyncio.CancelledError:  # by a Cancel, then nobody listens; or by our end, then it is said
+            self._send(identity, hop.Reply(call.id, fault=to_fault(ShuttingDown())))
+            raise
 
     def _send(self, identity: bytes, message: hop.FromHost) -> None:
         self._channel.send([identity, _encoder.encode(message)])

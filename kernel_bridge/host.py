@@ -25,6 +25,7 @@ from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.service import Service
 from kernel_bridge.sessions import Sessions
 from kernel_bridge.settings import BridgeSettings
+from kernel_bridge.tracing import Tracer
 
 HOST_LOCK = "host.lock"
 SERVE_LOCK = "serve.lock"
@@ -56,11 +57,15 @@ class HostRunning(Exception):
 class Host:
     """One run of the host. `run` returns after a clean stop."""
 
-    def __init__(self, state_dir: Path, settings: BridgeSettings, version: str, *, owned: bool) -> None:
+    def __init__(
+        self, state_dir: Path, settings: BridgeSettings, version: str, *, owned: bool, tracer: Tracer | None = None
+    ) -> None:
+        """`tracer`: follows the calls that fronts trace; whoever made it closes it."""
         self._state_dir = state_dir
         self._settings = settings
         self._version = version
         self._owned = owned
+        self._tracer = tracer
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
 
@@ -100,12 +105,13 @@ class Host:
             sessions.load()
             await leftovers.end(place.kernels)
             if crashed:
-                sessions.recover()
-            await self._serve(sessions, context, sockets, announce)
+                sessions.expect_recovery()
+            whole = await self._serve(sessions, context, sockets, announce)
         finally:
-            context.term()
+            context.destroy(linger=0)  # unlike term() it waits for no socket that a fault left open
             runtime_dir.remove(sockets)
-        (self._state_dir / HOST_FILE).unlink(missing_ok=True)
+        if whole:
+            (self._state_dir / HOST_FILE).unlink(missing_ok=True)
 
     async def _serve(
         self,
@@ -113,19 +119,26 @@ class Host:
         context: "zmq.Context[zmq.Socket[bytes]]",
         sockets: Path,
         announce: Callable[[], None],
-    ) -> None:
+    ) -> bool:
+        """False if a next host has something to recover."""
         welcome = hop.Welcome(hop.PROTO, self._version, _host_id(self._state_dir), secrets.token_hex(8))
-        server = HopServer(context, sockets / HOST_SOCKET, make_secret(self._state_dir), welcome, Service(sessions))
+        service = Service(sessions, self._version)
+        server = HopServer(context, sockets / HOST_SOCKET, make_secret(self._state_dir), welcome, service, self._tracer)
+        recovering = asyncio.create_task(sessions.recover(), name="recovery")
         try:
             log.info("host_ready sessions=%d", sessions.count)
             announce()
             await self._until_stopped(server, sessions)
+        finally:
+            recovering.cancel()
             server.refuse_calls()
             log.info("host_stopping")
-            await self._end(sessions)
-        finally:
-            await server.close()
+            try:
+                whole = await self._end(sessions)
+            finally:
+                await server.close()
         log.info("host_stopped")
+        return whole
 
     async def _until_stopped(self, server: HopServer, sessions: Sessions) -> None:
         """Return at a signal, or when nobody has owned this host for `orphan_grace_s`."""
@@ -138,14 +151,14 @@ class Host:
                     await self._stop.wait()
             server.forget_silent()
             sessions.tend()
-            if not self._owned or owner.held_by_other():
+            if not self._owned or _is_held(owner):
                 owned_at = loop.time()
             elif loop.time() - owned_at > self._settings.orphan_grace_s:
                 log.warning("host_unowned grace_s=%g", self._settings.orphan_grace_s)
                 return
 
-    async def _end(self, sessions: Sessions) -> None:
-        """Stop politely; at a second signal, or after STOP_S, kill."""
+    async def _end(self, sessions: Sessions) -> bool:
+        """Stop politely; at a second signal, or after STOP_S, kill. Returns what Sessions.stop does."""
         ending = asyncio.create_task(sessions.stop())
         forced = asyncio.create_task(self._force.wait())
         await asyncio.wait({ending, forced}, timeout=STOP_S, return_when=asyncio.FIRST_COMPLETED)
@@ -153,7 +166,7 @@ class Host:
         if not ending.done():
             log.warning("host_stop_forced")
             await sessions.kill()
-        await ending
+        return await ending
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -164,6 +177,14 @@ class Host:
         if self._stop.is_set():
             self._force.set()
         self._stop.set()
+
+
+def _is_held(lock: HostLock) -> bool:
+    try:
+        return lock.held_by_other()
+    except OSError as error:  # no descriptor left to ask with: that is no reason to end
+        log.warning("lock_not_asked error=%s", error)
+        return True
 
 
 def _host_id(state_dir: Path) -> str:

@@ -1,6 +1,7 @@
 """Interrupting a running cell: once, once more, then by ending its kernel."""
 
 import asyncio
+import contextlib
 
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.errors import KernelBusy, KernelDied
@@ -12,30 +13,35 @@ BEGIN_S = 1.0
 """a SIGINT before the kernel has begun with the cell is ignored by ipykernel: wait for that, but not longer"""
 
 
-async def interrupt(kernel: Kernel, cell: LiveCell, settings: BridgeSettings, *, may_kill: bool) -> InterruptStep:
-    """End `cell` and say which step worked; `unheeded` if two interrupts did not and it must not be killed."""
+async def interrupt(kernel: Kernel, cell: LiveCell, settings: BridgeSettings) -> InterruptStep:
+    """End `cell` and say which step worked; `unheeded` if two interrupts did not and it must not be killed.
+
+    Whether it may be killed (`cell.may_kill`) is asked at that step only: a timeout may have come meanwhile.
+    """
     await _within(cell.begun, BEGIN_S)
-    for step, patience_s in (
+    step: InterruptStep = "not_running"
+    steps: tuple[tuple[InterruptStep, float], ...] = (
         ("interrupt", settings.interrupt_again_s),
         ("interrupt_again", settings.interrupt_kill_s),
-    ):
+    )
+    for next_step, patience_s in steps:
         if cell.completed.is_set():
             break
-        try:
+        step = next_step
+        with contextlib.suppress(KernelBusy, KernelDied):  # no reply to a message may still be an interrupt
             await kernel.interrupt()
-        except (KernelBusy, KernelDied):
-            continue
-        if await _within(cell.completed, patience_s):
-            await cell.ended.wait()
-            return "interrupt" if step == "interrupt" else "interrupt_again"
-    if cell.completed.is_set():
-        await cell.ended.wait()
-        return "interrupt_again"
-    if not may_kill:
-        return "unheeded"
-    await kernel.kill()
-    await cell.ended.wait()
-    return "killed"
+        await _within(cell.completed, patience_s)
+    if not cell.completed.is_set():
+        if not cell.may_kill:
+            return "unheeded"
+        step = "killed"
+        await kernel.kill()
+    await _within(cell.ended, END_S)
+    return step
+
+
+END_S = 10.0
+"""bound of what the runner does between a cell's completion and its end"""
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from kernel_bridge import hop, introspection
+from kernel_bridge import hop, introspection, kernel_facts
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.errors import KernelBusy
+from kernel_bridge.kernel_results import CodeStatus, KernelInfo
 from kernel_bridge.kernel_slot import KernelSlot
 from kernel_bridge.results import Completion, Inspection
 from kernel_bridge.settings import BridgeSettings
@@ -36,6 +37,15 @@ class Introspector:
         """Raises InvalidArgument, KernelBusy, KernelStartFailed, KernelDied."""
         question = introspection.question(asked.code, asked.cursor_pos, asked.detail_level)
         return introspection.inspection(await self._ask("inspect_request", msgspec.structs.asdict(question)))
+
+    async def is_complete(self, asked: hop.IsComplete) -> CodeStatus:
+        """Raises KernelBusy, KernelStartFailed, KernelDied."""
+        reply = await self._ask("is_complete_request", {"code": asked.code})
+        return kernel_facts.code_status(reply.content)
+
+    async def kernel_info(self) -> KernelInfo:
+        """What the kernel said when it started; it is started if need be. Raises KernelStartFailed."""
+        return kernel_facts.kernel_info((await self._slot.ready()).info_content)
 
     async def _ask(self, msg_type: str, content: dict[str, Any]) -> Message:
         kernel = await self._slot.ready()

@@ -1,21 +1,30 @@
 """A session's journal: what happened (events), what came of it (cells), and who waits for more."""
 
 import asyncio
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msgspec import Raw
 
-from kernel_bridge.cell_log import CellLog
+from kernel_bridge.cell_index import CellIndex
+from kernel_bridge.cell_log import EARLY, CellLog
 from kernel_bridge.clock import utcnow
+from kernel_bridge.displays import UPDATE, Displays
 from kernel_bridge.events import NewEvent
 from kernel_bridge.log import EventLog, LogLimits, LogPage
 from kernel_bridge.settings import BridgeSettings
+from kernel_bridge.tally import Tally
+
+log = logging.getLogger("kernelwire.bridge.journal")
 
 
 class Pulse:
     """Wakes everyone who waits now. Many pulses within one round of the event loop are one."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Callable[[], None] | None = None) -> None:
+        """`also` is called at each waking."""
+        self._also = also
         self._event = asyncio.Event()
         self._scheduled = False
 
@@ -35,6 +44,8 @@ class Pulse:
 
     def _wake(self) -> None:
         self._scheduled = False
+        if self._also is not None:
+            self._also()
         self._event.set()
         self._event.clear()
 
@@ -45,16 +56,27 @@ class Journal:
     `changed` pulses after each write. A finished cell that the disk refuses is kept in memory until it can be written.
     """
 
-    def __init__(self, directory: Path, settings: BridgeSettings) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: BridgeSettings,
+        tally: Tally | None = None,
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
+        """`tally` counts what is written; `on_change` is called after writes, once for many of one moment."""
         limits = LogLimits(
             segment_bytes=settings.segment_bytes,
             retention_bytes=settings.retention_bytes,
             retention_s=settings.retention_s,
         )
-        self.events = EventLog.open(directory, limits)
-        self._cells = CellLog.open(directory)
+        self.tally = tally or Tally()
+        self.events = EventLog.open(directory, limits, tally=self.tally.log)
+        self.index = CellIndex()
+        self._displays = Displays(self.index.displays, self._event, settings.cell_output_bytes)
+        self._cells = CellLog.open(directory, learn=self.index.learn)
         self._unwritten: dict[str, bytes] = {}
-        self.changed = Pulse()
+        self.closed = False
+        self.changed = Pulse(on_change)
 
     @property
     def newest(self) -> int:
@@ -63,6 +85,8 @@ class Journal:
     def write(self, event: NewEvent, *, keep: bool = False) -> int | None:
         """The event's seq; None if it could not be stored (then it is counted, or with `keep` written later)."""
         seq = self.events.append(event, keep=keep)
+        if seq is not None:
+            self._displays.note(event, seq)
         self.changed.send()
         return seq
 
@@ -76,8 +100,11 @@ class Journal:
         return self.events.read(cursor, cell=cell, limit=limit, max_bytes=max_bytes)
 
     def finish(self, cell: str, line: bytes) -> None:
-        """Record a finished cell; earlier ones that the disk refused are tried again first."""
+        """Record a finished cell, and earlier ones whose displays it updated; what the disk refused is tried again
+        first."""
         self._unwritten[cell] = line
+        self.index.learn(line)
+        self._update_records()
         self._write_cells()
         self.changed.send()
 
@@ -90,13 +117,46 @@ class Journal:
         if self.events.newest > newest:
             self.changed.send()
 
+    def save(self, cell: str, line: bytes) -> bool:
+        """Record a cell before its end, as retention may drop its events; False if the disk refused."""
+        return self._cells.append(EARLY + cell, line)
+
+    def saved(self) -> Iterator[bytes]:
+        """What `save` was given, of cells that have not ended."""
+        return self._cells.early()
+
     def finished(self, cell: str) -> Raw | None:
         """The finished cell as JSON (results.Cell); None if it has not ended or never was."""
         line = self._unwritten.get(cell) or self._cells.get(cell)
-        return Raw(line) if line is not None else None
+        return Raw(self._displays.applied(cell, line)) if line is not None else None
+
+    def recover_displays(self) -> None:
+        """After a crash: know the updates of displays that came since their cells were recorded."""
+        if self.index.displays:
+            for _, line in self.events.events_of(UPDATE):
+                self._displays.note_line(line)
 
     def has_finished(self, cell: str) -> bool:
         return cell in self._unwritten or cell in self._cells
+
+    def _update_records(self) -> None:
+        """Bring the records of earlier cells up to date whose displays were updated."""
+        for cell in self._displays.changed():
+            try:
+                line = self._unwritten.get(cell) or self._cells.get(cell)
+            except OSError as error:  # the cell that ends now must be recorded all the same
+                log.warning("record_unreadable error=%s", error.strerror)
+                continue
+            updated = self._displays.applied(cell, line) if line is not None else None
+            if updated is not None and updated != line:
+                self._unwritten[cell] = updated
+                self.index.learn(updated)
+        self._displays.clear()
+
+    def _event(self, seq: int) -> bytes | None:
+        """A stored event; None if retention removed it."""
+        found = self.events.read(seq - 1, cell=None, limit=1, max_bytes=1).events
+        return found[0] if found else None
 
     def _write_cells(self) -> None:
         for waiting in list(self._unwritten):
@@ -104,6 +164,13 @@ class Journal:
                 break
             del self._unwritten[waiting]
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Close the files, whoever waits is woken; False if the disk still refuses what has to be written."""
+        self._update_records()
+        self._write_cells()
+        written = self.events.flush_kept() and not self._unwritten
         self.events.close()
         self._cells.close()
+        self.closed = True
+        self.changed.send()
+        return written

@@ -8,7 +8,8 @@ import contextlib
 import logging
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import Context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,8 +32,8 @@ from kernel_bridge.wire import Message
 CELL_PREFIX = "x-"
 """An execute_request's msg_id is this and the cell's id, so that output names its cell without any table."""
 
-WELCOME_S = 1.0
-"""how long to wait for a sign of life on iopub before asking again"""
+WELCOME_S = 0.1
+"""how long to wait for a sign of life on iopub before asking again; kernels without iopub_welcome have to be asked"""
 SHUTDOWN_REPLY_S = 1.0
 QUIET_S = 0.05
 DRAIN_S = 2.0
@@ -78,12 +79,14 @@ class Kernel:
         self.exit: ExitRecord | None = None
         self.stopping = False
         """its end is wanted"""
+        self.dying = False
+        """its process has ended, its last output is being read"""
         self._directory = directory
         self._connection = connection
         self._settings = settings
         self._on_exit = on_exit
         self._channels = KernelChannels(context, connection, self.kid, deliver)
-        self._subshell: asyncio.Task[str | None] | None = None
+        self._subshells: dict[str, asyncio.Task[str | None]] = {}
         self._process: KernelProcess | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -92,7 +95,7 @@ class Kernel:
     async def start(self, launched: KernelLaunch) -> None:
         """Start the process; it is not ready yet. Raises OSError if the machine cannot."""
         self._process = await launch.start(launched)
-        self._watcher = asyncio.create_task(self._watch(self._process), name=f"watch-{self.kid}")
+        self._watcher = asyncio.create_task(self._watch(self._process), name=f"watch-{self.kid}", context=Context())
 
     async def ready(self) -> None:
         """Return when the kernel has answered and its iopub channel is known to reach us.
@@ -107,8 +110,12 @@ class Kernel:
             stderr = self.exit.stderr if self.exit is not None else ""
             raise KernelStartFailed(died.exit, stderr) from None
         except (TimeoutError, KernelBusy):
-            ended = await self.kill()
-            raise KernelStartFailed(ended.exit, f"{ended.stderr}\nno answer within {patience_s:g} s") from None
+            words = f"no answer within {patience_s:g} s"
+            try:
+                ended = await self.kill()
+            except TimeoutError:
+                raise KernelStartFailed(Exit(), words) from None
+            raise KernelStartFailed(ended.exit, f"{ended.stderr}\n{words}") from None
 
     async def stop(self) -> ExitRecord:
         """End the kernel: asked first, then killed. Returns how it ended."""
@@ -118,7 +125,7 @@ class Kernel:
                 request = {"restart": False}
                 await self.ask("shutdown_request", request, channel="control", deadline_s=SHUTDOWN_REPLY_S)
                 async with asyncio.timeout(self._settings.kernel_stop_s):
-                    await self._ended()
+                    await self.ended()
         return await self.kill()
 
     async def kill(self) -> ExitRecord:
@@ -126,19 +133,22 @@ class Kernel:
         self.stopping = True
         if self._process is not None and self.exit is None:
             await self._process.kill(self._settings.kernel_stop_s)
-            await self._ended()
+            await self.ended()
         return self.exit or ExitRecord()
 
     def close(self) -> None:
         """Idempotent. The process must have ended or be left on purpose."""
         if self._watcher is not None and self.exit is None:  # else it has ended or is what calls us
             self._watcher.cancel()
-        if self._subshell is not None:
-            self._subshell.cancel()
         self._channels.close(KernelDied(Exit()))
+        for creating in self._subshells.values():
+            creating.cancel()
         if self._process is not None:
             self._process.close()
-        self._connection.remove_sockets()
+        try:
+            self._connection.remove_sockets()
+        except OSError as error:  # code in the kernel can have put anything there
+            log.warning("sockets_not_removed kernel=%s error=%s", self.kid, error)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     # -- requests ------------------------------------------------------------------------------------------------------
@@ -166,16 +176,33 @@ class Kernel:
             raise KernelDied(self.exit.exit)
         return await self._channels.ask(msg_type, content, deadline_s=deadline_s, channel=channel, subshell=subshell)
 
-    async def subshell(self) -> str | None:
-        """The id of this kernel's subshell for introspection, made at the first call; None where it has none.
+    async def send_comm(
+        self, msg_type: str, content: dict[str, Any], *, metadata: dict[str, Any], buffers: Sequence[bytes]
+    ) -> None:
+        """Send a comm message, to a subshell of their own where the kernel has them. Nothing answers it.
 
         Raises KernelBusy, KernelDied.
         """
-        if "kernel subshells" not in self.info.supported_features:
+        subshell = await self.subshell("comm")
+        if self.exit is not None:
+            raise KernelDied(self.exit.exit)
+        self._channels.send("shell", msg_type, content, subshell=subshell, metadata=metadata, buffers=buffers)
+
+    async def subshell(self, use: Literal["introspection", "comm"] = "introspection") -> str | None:
+        """The id of this kernel's subshell for `use`, made at the first call; None where it has none to rely on.
+
+        Raises KernelBusy, KernelDied.
+        """
+        if "kernel subshells" not in self.info.supported_features or not self.spec.subshells:
             return None
-        if self._subshell is None or (self._subshell.done() and self._subshell.exception() is not None):
-            self._subshell = asyncio.create_task(self._create_subshell(), name=f"subshell-{self.kid}")
-        return await asyncio.shield(self._subshell)
+        creating = self._subshells.get(use)
+        if creating is None or creating.cancelled() or (creating.done() and creating.exception() is not None):
+            creating = asyncio.create_task(self._create_subshell(), name=f"subshell-{self.kid}-{use}")
+            self._subshells[use] = creating
+        await asyncio.wait([creating])
+        if creating.cancelled():
+            raise KernelDied(self.exit.exit if self.exit is not None else Exit())
+        return creating.result()
 
     def answer_input(self, value: str) -> None:
         """Send `value` as the answer to the input_request that the kernel waits with."""
@@ -194,7 +221,7 @@ class Kernel:
         patience_s = self._settings.kernel_start_s
         reply = await self.ask("kernel_info_request", {}, deadline_s=patience_s)
         self.info_content = reply.content
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.info = msgspec.json.decode(reply.content, type=KernelInfo)
         live = self._channels.iopub_live
         while not live.is_set():
@@ -207,10 +234,15 @@ class Kernel:
     async def _create_subshell(self) -> str | None:
         deadline_s = self._settings.introspection_s
         reply = await self.ask("create_subshell_request", {}, channel="control", deadline_s=deadline_s)
-        return msgspec.json.decode(reply.content, type=_SubshellReply).subshell_id
+        try:
+            return msgspec.json.decode(reply.content, type=_SubshellReply).subshell_id
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            log.warning("reply_malformed type=%s", reply.msg_type)
+            return None
 
     async def _watch(self, process: KernelProcess) -> None:
         record = await process.wait()
+        self.dying = True
         await self._until_quiet()
         self.exit = record
         self._channels.fail(KernelDied(record.exit))
@@ -224,6 +256,7 @@ class Kernel:
             seen = self._channels.iopub_count
             await asyncio.sleep(QUIET_S)
 
-    async def _ended(self) -> None:
+    async def ended(self) -> None:
+        """Return when the process has ended and `on_exit` was called."""
         if self._watcher is not None:
-            await asyncio.shield(self._watcher)
+            await asyncio.wait([self._watcher])

@@ -5,19 +5,22 @@ Source: Jupyter messaging protocol, "Introduction" (channels) and "The wire prot
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import zmq
 from msgspec import Struct
 
-from kernel_bridge.channels import Channel
+from kernel_bridge.channels import Channel, Seldom
 from kernel_bridge.connection import ChannelName, Connection
 from kernel_bridge.errors import KernelBusy, WireError
 from kernel_bridge.wire import Codec, Message
 
 RECONNECT_MS = 10
 """libzmq's 100 ms between tries to connect would be paid at every start of a kernel"""
+
+MAX_MESSAGE_BYTES = 512 << 20
+"""a kernel that sends more in one message is cut off by libzmq: no host has memory without end"""
 
 log = logging.getLogger("kernelwire.bridge.channels")
 
@@ -28,7 +31,7 @@ Deliver = Callable[[ChannelName, Message], None]
 class KernelChannels:
     """Sockets connected as long as this lives; `close` ends them and every `ask` with the given error.
 
-    Sockets may be connected before the kernel binds, so nothing that it says is lost.
+    Sockets may be connected before the kernel binds, so nothing that it says is lost. Raises OSError without room.
     """
 
     def __init__(
@@ -42,10 +45,15 @@ class KernelChannels:
         self.iopub_live = asyncio.Event()
         """set by the first message on iopub: the subscription is known to work"""
         self.iopub_count = 0
-        self._connect(context, connection, "shell", zmq.DEALER, self._on_reply)
-        self._connect(context, connection, "control", zmq.DEALER, self._on_reply)
-        self._connect(context, connection, "iopub", zmq.SUB, self._on_iopub)
-        self._connect(context, connection, "stdin", zmq.DEALER, self._on_stdin)
+        self._rejected = Seldom()
+        try:
+            self._connect(context, connection, "shell", zmq.DEALER, self._on_reply)
+            self._connect(context, connection, "control", zmq.DEALER, self._on_reply)
+            self._connect(context, connection, "iopub", zmq.SUB, self._on_iopub)
+            self._connect(context, connection, "stdin", zmq.DEALER, self._on_stdin)
+        except zmq.ZMQError as error:  # no descriptors left
+            self.close(error)
+            raise OSError(error.errno, f"no socket for a kernel: {error.strerror}") from error
 
     def send(
         self,
@@ -55,9 +63,13 @@ class KernelChannels:
         *,
         msg_id: str | None = None,
         subshell: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
     ) -> str:
         """Send a message; returns its id."""
-        msg_id, frames = self._codec.encode(msg_type, content, msg_id=msg_id, subshell_id=subshell)
+        msg_id, frames = self._codec.encode(
+            msg_type, content, msg_id=msg_id, subshell_id=subshell, metadata=metadata, buffers=buffers
+        )
         self._channels[channel].send(frames)
         return msg_id
 
@@ -103,7 +115,16 @@ class KernelChannels:
         sink: Callable[[list[bytes]], None],
     ) -> None:
         socket = context.socket(kind)
+        try:
+            self._set_up(socket, connection, name)
+            self._channels[name] = Channel(socket, sink, f"{self._kid}/{name}")
+        except BaseException:
+            socket.close(linger=0)
+            raise
+
+    def _set_up(self, socket: "zmq.Socket[bytes]", connection: Connection, name: ChannelName) -> None:
         socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         socket.setsockopt(zmq.RCVHWM, 0)
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
@@ -113,13 +134,13 @@ class KernelChannels:
         if name == "iopub":
             socket.setsockopt(zmq.SUBSCRIBE, b"")
         socket.connect(connection.endpoint(name))
-        self._channels[name] = Channel(socket, sink, f"{self._kid}/{name}")
 
     def _decode(self, frames: list[bytes]) -> Message | None:
         try:
             return self._codec.decode(frames)
         except WireError as error:
-            log.warning("message_rejected kernel=%s reason=%s", self._kid, error)
+            if self._rejected.more():
+                log.warning("message_rejected kernel=%s count=%d reason=%s", self._kid, self._rejected.count, error)
             return None
 
     def _on_reply(self, frames: list[bytes]) -> None:

@@ -49,6 +49,17 @@ class Spec(Struct, frozen=True):
         """Whether our launcher starts the kernel, which then loses no output."""
         return module_index(self) is not None
 
+    @property
+    def subshells(self) -> bool:
+        """Whether a subshell that the kernel says it has may be used.
+
+        Every kernel that wraps another program by ipykernel's base class says so, bash_kernel for instance, whose
+        completion then talks to the program in the middle of a cell's output: only kernels of our launcher are
+        believed, and those whose metadata has `{"kernelwire": {"subshells": true}}`.
+        """
+        said = _own_metadata(self, "subshells")
+        return self.launcher if said is None else said
+
 
 def module_index(spec: Spec) -> int | None:
     """Where in argv the `-m` of a Python kernel stands that our launcher can run; None: leave the command alone.
@@ -59,13 +70,19 @@ def module_index(spec: Spec) -> int | None:
     index = _module_option(spec.argv)
     if index is None:
         return None
-    own: object = spec.metadata.get("kernelwire")
-    said: object = own.get("launcher") if isinstance(own, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if isinstance(said, bool):
+    said = _own_metadata(spec, "launcher")
+    if said is not None:
         return index if said else None
     module = spec.argv[index + 1]
     fits = module in IPYKERNEL or (spec.language.lower() == "python" and module not in NOT_IPYKERNEL)
     return index if fits else None
+
+
+def _own_metadata(spec: Spec, name: str) -> bool | None:
+    """What the kernelspec's metadata says to us; None if it says nothing."""
+    own: object = spec.metadata.get("kernelwire")
+    said: object = own.get(name) if isinstance(own, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return said if isinstance(said, bool) else None
 
 
 def argv_for(spec: Spec, connection_file: str, launcher_path: str) -> list[str]:

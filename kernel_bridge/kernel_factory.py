@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,11 @@ class KernelFactory:
         workdir = self.place.workdirs / record.workdir
         connection = Connection.create(self.place.sockets, kid, spec.name)
         connection_file = directory / "connection.json"
-        await asyncio.to_thread(_prepare, directory, workdir, connection, connection_file)
-        kernel = Kernel(self._context, spec, connection, directory, self._settings, deliver, on_exit)
+        kernel: Kernel | None = None
+        preparing = asyncio.ensure_future(asyncio.to_thread(_prepare, directory, workdir, connection, connection_file))
         try:
+            await asyncio.shield(preparing)
+            kernel = Kernel(self._context, spec, connection, directory, self._settings, deliver, on_exit)
             await kernel.start(
                 KernelLaunch(
                     argv=argv_for(spec, str(connection_file), str(LAUNCHER)),
@@ -70,7 +73,10 @@ class KernelFactory:
                 )
             )
         except BaseException:
-            kernel.close()
+            if kernel is not None:
+                kernel.close()
+            await asyncio.wait([preparing])  # a thread goes on when its waiter is cancelled, and would make it again
+            shutil.rmtree(directory, ignore_errors=True)
             raise
         return kernel
 

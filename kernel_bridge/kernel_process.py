@@ -12,6 +12,8 @@ from kernel_bridge.kernel_record import ExitRecord, KernelRecord, read_exit, rea
 KILLED_S = 5.0
 """how long a process may take to die of SIGKILL before we stop waiting: it then hangs in the kernel of the machine"""
 LEFTOVER_GRACE_S = 10.0
+SHIM_S = 5.0
+"""what a shim is given after its kernel's end to clean up and say how it ended"""
 
 log = logging.getLogger("kernelwire.bridge.kernel_process")
 
@@ -32,7 +34,10 @@ class KernelProcess:
         self._exit: ExitRecord | None = None
         self._over = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._overdue: asyncio.TimerHandle | None = None
         self._loop.add_reader(shim_fd, self._shim_ended)
+        if kernel_fd is not None:
+            self._loop.add_reader(kernel_fd, self._kernel_ended)
 
     @property
     def alive(self) -> bool:
@@ -78,6 +83,8 @@ class KernelProcess:
         if self._closed:
             return
         self._closed = True
+        if self._overdue is not None:
+            self._overdue.cancel()
         for fd in (self._shim_fd, self._kernel_fd):
             if fd is not None:
                 self._loop.remove_reader(fd)
@@ -86,26 +93,31 @@ class KernelProcess:
 
     def _shim_ended(self) -> None:
         self._loop.remove_reader(self._shim_fd)
+        if self._overdue is not None:
+            self._overdue.cancel()
         pidfd.reap(self._shim_fd)
         if self._kernel_fd is None or pidfd.has_ended(self._kernel_fd):
             self._set_exit()
             return
         # The shim was killed and the kernel is dying of it; a set-user-ID program is not, see prctl(2).
         pidfd.send(self._kernel_fd, signal.SIGKILL)
-        self._loop.add_reader(self._kernel_fd, self._kernel_ended)
 
     def _kernel_ended(self) -> None:
         assert self._kernel_fd is not None  # noqa: S101  its reader was called
         self._loop.remove_reader(self._kernel_fd)
-        self._set_exit()
+        if pidfd.has_ended(self._shim_fd):
+            self._set_exit()
+        else:  # it is about to say how; one that was stopped never will
+            self._overdue = self._loop.call_later(SHIM_S, pidfd.send, self._shim_fd, signal.SIGKILL)
 
     def _set_exit(self) -> None:
+        self._exit = ExitRecord()
         try:
-            self._exit = read_exit(self._kernel_dir) or ExitRecord()
+            self._exit = read_exit(self._kernel_dir) or self._exit
         except OSError as error:  # no descriptors left, say: whoever waits must hear of the end all the same
             log.warning("exit_record_unreadable kernel=%s error=%s", self.record.kid, error)
-            self._exit = ExitRecord()
-        self._over.set()
+        finally:
+            self._over.set()
 
 
 async def attach(kernel_dir: Path) -> KernelProcess | None:

@@ -1,5 +1,8 @@
 """What a kernel's shim writes into the kernel's directory: kernel.json when it starts, exit.json when it ended."""
 
+import errno
+import os
+import stat
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,6 +12,10 @@ from msgspec import Struct
 from kernel_bridge.results import Exit
 
 T = TypeVar("T", bound=Struct)
+
+MAX_BYTES = 256 << 10
+"""far more than a shim writes"""
+NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR)
 
 
 class KernelRecord(Struct, frozen=True):
@@ -55,7 +62,20 @@ def read_exit(kernel_dir: Path) -> ExitRecord | None:
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
+    """Code in a kernel may have the rights to put anything there: a pipe, a directory, a file without an end."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return None
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        return None
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         return None

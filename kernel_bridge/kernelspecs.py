@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from traitlets import TraitError
 
 from kernel_bridge import results
@@ -31,11 +31,19 @@ LOCAL = "local-provisioner"
 log = logging.getLogger("kernelwire.bridge.kernelspecs")
 
 
+class _TolerantSpec(KernelSpec):
+    """Leaves out members that it does not know, as bash_kernel's `codemirror_mode`: traitlets will refuse them."""
+
+    def __init__(self, **members: Any) -> None:
+        super().__init__(**{name: value for name, value in members.items() if self.has_trait(name)})
+
+
 class Kernelspecs:
     """Kernelspecs by name, lower case, found where jupyter_client finds them. What is broken is left out and logged."""
 
     def __init__(self, manager: KernelSpecManager | None = None) -> None:
         self._manager = manager or KernelSpecManager()
+        self._manager.kernel_spec_class = _TolerantSpec
         self._specs: dict[str, Spec] = {}
         self._fresh_until = 0.0
         self._scanning = asyncio.Lock()
@@ -52,6 +60,10 @@ class Kernelspecs:
         if spec is None:
             raise KernelspecNotFound(name, list(specs))
         return spec
+
+    async def find(self, name: str) -> Spec | None:
+        """As `get`, but None if there is none."""
+        return (await self._current()).get(name.lower())
 
     async def list(self) -> results.Kernelspecs:
         """All kernelspecs as the wire contract shows them, sorted by name."""
@@ -78,6 +90,11 @@ class Kernelspecs:
             raise KernelspecNotFound(DEFAULT, [])
         return name
 
+    async def faults(self) -> dict[str, str]:
+        """What is left out, by name, and why."""
+        await self._current()
+        return dict(self._faults)
+
     async def _current(self) -> dict[str, Spec]:
         async with self._scanning:
             if time.monotonic() >= self._fresh_until:
@@ -89,7 +106,9 @@ class Kernelspecs:
     def _scan(self) -> dict[str, Spec]:
         """In a thread: it reads directories and, the first time, the entry points of every installed package."""
         found: dict[str, Spec] = {}
-        for name in sorted(self._manager.find_kernel_specs()):
+        names = sorted(self._manager.find_kernel_specs())
+        self._faults = {name: fault for name, fault in self._faults.items() if name in names}
+        for name in names:
             if not NAME.fullmatch(name):  # a directory's name; it could not be asked for
                 continue
             try:

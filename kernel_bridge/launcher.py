@@ -515,14 +515,16 @@ def install_sync(base_class: Any, in_force: set[str]) -> None:
 # -- the start ---------------------------------------------------------------------------------------------------
 
 
-def install_features(base_class: Any, version: tuple[Any, ...], in_force: set[str]) -> None:
-    """kernel_info_reply tells what is in force. ipykernel 7.0 to 7.3 lose a wake-up with subshells: none there."""
+def install_features(base_class: Any, kernel_class: Any, version: tuple[Any, ...], in_force: set[str]) -> None:
+    """kernel_info_reply tells what is in force. ipykernel 7.0 to 7.3 lose a wake-up with subshells: none there; nor in
+    a kernel that is not IPython's, which inherits the words but was not written for two threads."""
     kernel_info = base_class.kernel_info.fget
 
     def kernel_info_with_features(self: Any) -> dict[str, Any]:
         info: dict[str, Any] = dict(kernel_info(self))
         features: list[str] = list(info.get("supported_features") or ())
-        if version < (7, 4) and "kernel subshells" in features:
+        works = version >= (7, 4) and isinstance(self, kernel_class)
+        if not works and "kernel subshells" in features:
             features.remove("kernel subshells")
         info["supported_features"] = [*features, *sorted(in_force)]
         return info
@@ -547,7 +549,7 @@ def prepare() -> None:
     kernel_class = import_module("ipykernel.ipkernel").IPythonKernel
     in_force: set[str] = set()
     per_thread = PerThread()
-    attempt("features", install_features, base_class, version, in_force)
+    attempt("features", install_features, base_class, kernel_class, version, in_force)
     attempt("lossless iopub", install_lossless, app_class, in_force)
     attempt("defaults", install_defaults, app_class)
     attempt("inspection", install_inspection, kernel_class, per_thread, in_force)

@@ -22,7 +22,11 @@ def _directories(kernels: Path) -> list[Path]:
 
 
 async def _end_one(directory: Path) -> bool:
-    record = await kernel_process.end_leftover(directory)
+    try:
+        record = await kernel_process.end_leftover(directory)
+    except (OSError, TimeoutError):  # one bad record, or a process that cannot die, must not keep a host from starting
+        log.exception("leftover_kernel_not_ended kernel=%s", directory.name)
+        return False
     if record is not None:
         log.warning("leftover_kernel_ended kernel=%s", directory.name)
     await asyncio.to_thread(shutil.rmtree, directory, True)

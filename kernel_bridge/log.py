@@ -13,11 +13,13 @@ from msgspec import Struct
 from kernel_bridge import event_line
 from kernel_bridge.backlog import Backlog
 from kernel_bridge.clock import rfc3339, utcnow
+from kernel_bridge.event_contents import Removed
 from kernel_bridge.events import NewEvent, from_service
 from kernel_bridge.line_file import LineFile, StoreFailed, Write
 from kernel_bridge.log_page import LogPage, PageReader
 from kernel_bridge.log_recovery import recover, segment_path
 from kernel_bridge.segment import Segment, begin_segment
+from kernel_bridge.tally import LogTally
 
 __all__ = ["EventLog", "LogLimits", "LogPage"]
 
@@ -33,15 +35,6 @@ class LogLimits(Struct, frozen=True):
     retention_s: float = 7 * 86400.0
     scan_bytes: int = 4 << 20
     """how much of the log one read() looks through at most, so that it returns soon"""
-
-
-class Removed(Struct, frozen=True, rename={"from_": "from"}):
-    """Content of a `truncated` event: events 1 to `to` are gone, `bytes` of event lines, newlines included."""
-
-    from_: int
-    to: int
-    count: int
-    bytes: int
 
 
 class EventLog:
@@ -60,6 +53,7 @@ class EventLog:
         *,
         now: Callable[[], datetime] = utcnow,
         write: Write = os.write,
+        tally: LogTally | None = None,
     ) -> None:
         self.newest = 0
         self.torn_bytes = 0
@@ -70,6 +64,7 @@ class EventLog:
         self._segments: list[Segment] = []
         self._file: LineFile | None = None
         self._backlog = Backlog()
+        self._tally = tally or LogTally()
         self._reason = ""
 
     @classmethod
@@ -80,13 +75,14 @@ class EventLog:
         *,
         now: Callable[[], datetime] = utcnow,
         write: Write = os.write,
+        tally: LogTally | None = None,
     ) -> "EventLog":
         """The log in `directory`, recovered: a torn last line is cut off. Creates nothing before the first append.
 
         Raises:
             OSError: the directory or its newest segment cannot be read. Older ones that cannot are left out.
         """
-        log = cls(directory, limits, now=now, write=write)
+        log = cls(directory, limits, now=now, write=write, tally=tally)
         found = recover(directory)
         log.newest, log.torn_bytes, log._segments = found.newest, found.torn_bytes, found.segments
         if found.segments:
@@ -97,6 +93,11 @@ class EventLog:
     def oldest(self) -> int:
         """Smallest seq that is kept; newest + 1 if none is."""
         return self._segments[0].first if self._segments else self.newest + 1
+
+    @property
+    def newest_segment(self) -> int:
+        """The first seq of the segment that is written now; 0 before the first event."""
+        return self._segments[-1].first if self._segments else 0
 
     @property
     def stored_bytes(self) -> int:
@@ -123,6 +124,7 @@ class EventLog:
             self._backlog.keep(event)
         elif seq is None:
             self._backlog.lose(event, self._reason)
+            self._tally.dropped(event.size)
         return seq
 
     def try_append(self, event: NewEvent) -> int | None:
@@ -159,12 +161,16 @@ class EventLog:
         return LogPage(reader.events, reader.cursor, reader.cursor < self.newest)
 
     def cell_events(self, after: int = 0) -> Generator[tuple[int, bytes], None, None]:
-        """The stored `cell` events with seq > `after`, in order: their seq and JSON. Unreadable segments are passed
+        """events_of("cell", after)."""
+        return self.events_of("cell", after)
+
+    def events_of(self, type: str, after: int = 0) -> Generator[tuple[int, bytes], None, None]:
+        """The stored events of a type with seq > `after`, in order: their seq and JSON. Unreadable segments are passed
         over. Close the generator if it is not exhausted."""
         for segment in list(self._segments[max(0, bisect_right(self._segments, after + 1, key=_FIRST) - 1) :]):
             with suppress(OSError), closing(segment.blocks_from(after + 1, _SCAN_BLOCK_BYTES)) as blocks:
                 for block in blocks:
-                    for seq, line in event_line.cell_lines(block):
+                    for seq, line in event_line.typed_lines(block, type):
                         if seq > after:
                             yield seq, line
 
@@ -184,7 +190,7 @@ class EventLog:
             except OSError:
                 return
             total -= oldest.size
-            del self._segments[0]
+            self._forget_oldest()
 
     def close(self) -> None:
         """Close the file. What is still kept in memory is tried once more."""
@@ -204,6 +210,7 @@ class EventLog:
             self._reason = failure.reason
             return None
         segment.grew(seq, len(line), time)
+        self._tally.stored(len(line))
         self.newest = seq
         return seq
 
@@ -248,5 +255,9 @@ class EventLog:
         """Someone removed the file of the oldest segment: then it is as if retention had done it."""
         if at > 0 or len(self._segments) < 2 or not isinstance(error, FileNotFoundError):
             return False
-        del self._segments[0]
+        self._forget_oldest()
         return True
+
+    def _forget_oldest(self) -> None:
+        oldest = self._segments.pop(0)
+        self._tally.truncated(self._segments[0].first - oldest.first, oldest.event_bytes)

@@ -1,7 +1,7 @@
 """The outputs of one cell within a bound: their head and their tail."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
@@ -127,6 +127,19 @@ class OutputStore:
         if output.display_id is not None:
             self._displays.setdefault(output.display_id, []).append(body)
         self._shrink()
+
+    def restore(self, head: Sequence[Entry], tail: Sequence[Entry]) -> None:
+        """Hold these entries again, as an empty store; then only update() may follow."""
+        for entry in head:
+            entry.in_head = True
+            self._head_cost += entry.size + OVERHEAD_BYTES
+        self._tail_cost = sum(entry.size + OVERHEAD_BYTES for entry in tail)
+        self.head, self.tail = list(head), deque(tail)
+        for entry in (*head, *tail):
+            if isinstance(entry, RichOutput) and entry.display_id is not None:
+                body = entry.own_body
+                body.in_head, body.in_tail = (1, 0) if entry.in_head else (0, 1)
+                self._displays.setdefault(entry.display_id, []).append(body)
 
     def update(self, display_id: str, json: bytes) -> bool:
         """Give all displays with this id the body `json`; False if none is held. Displays that make the head too

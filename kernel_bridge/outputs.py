@@ -8,12 +8,14 @@ import msgspec
 from kernel_bridge import notebook_output as notebook
 from kernel_bridge.ansi import overwrite, strip
 from kernel_bridge.events import NewEvent
-from kernel_bridge.output_store import Body, Entry, OutputStore, RichOutput
+from kernel_bridge.output_store import Body, Entry, OutputStore, RichOutput, StreamChunk
 from kernel_bridge.results import Truncated
+from kernel_bridge.utf8 import utf8_size
 
 MAX_OUTPUT_BYTES = 1 << 20
 
 _DISPLAY = b'{"output_type":"display_data",'
+_RESULT = b'{"output_type":"execute_result","execution_count":%b,'
 
 
 class OutputFold:
@@ -72,12 +74,53 @@ class OutputFold:
         """The ids that update_display() would find."""
         return set(self._store.display_ids)
 
+    def displays(self) -> dict[str, list[int]]:
+        """By display id the places in outputs() that an update changes."""
+        if not self.display_ids:
+            return {}
+        head, tail = list(self._store.head), list(self._store.tail)
+        parts = [head, tail] if self._store.dropped_events else [head + tail]
+        found: dict[str, list[int]] = {}
+        place = 0
+        for part in parts:
+            stream: str | None = None  # the one that the next chunk may go on in
+            for entry in part:
+                if isinstance(entry, RichOutput):
+                    if entry.display_id is not None:
+                        found.setdefault(entry.display_id, []).append(place)
+                    stream = None
+                    place += 1
+                elif entry.name != stream:
+                    stream = entry.name
+                    place += 1
+        return found
+
+    @classmethod
+    def restored(
+        cls,
+        outputs: list[dict[str, Any]],
+        displays: dict[str, list[int]],
+        truncated: Truncated | None,
+        max_bytes: int = MAX_OUTPUT_BYTES,
+    ) -> "OutputFold":
+        """The fold that gave these outputs(), displays() and truncated, for update_display(); not for add()."""
+        fold = cls(max_bytes)
+        ids = {place: display_id for display_id, places in displays.items() for place in places}
+        entries = [_entry(output, ids.get(place)) for place, output in enumerate(outputs)]
+        at = truncated.at if truncated is not None else len(entries)
+        fold._store.restore(entries[:at], entries[at:])
+        if truncated is not None:
+            fold._store.dropped_bytes, fold._store.dropped_events = truncated.bytes, truncated.events
+        return fold
+
     @property
     def truncated(self) -> Truncated | None:
         """What is missing in outputs() and text(): bytes of stream text or of an output's JSON, and the number of
         events that are there in part or not at all. A shortened error is not counted."""
         missing = self._store.dropped_events
-        return Truncated(self._store.dropped_bytes, missing) if missing else None
+        if not missing:
+            return None
+        return Truncated(self._store.dropped_bytes, missing, at=len(_notebook_outputs(self._store.head)))
 
     def outputs(self) -> list[dict[str, Any]]:
         """Outputs in notebook format 4, made anew at each call."""
@@ -89,11 +132,12 @@ class OutputFold:
     def text(self) -> str:
         """The outputs as a terminal would show them: streams, text/plain, tracebacks; each rich output on a line of
         its own, no newline added at the end."""
+        if not self._store.dropped_events:
+            return overwrite(strip(_terminal_text([*self._store.head, *self._store.tail], "")))
         shown = _terminal_text(self._store.head, "")
-        if self._store.dropped_events:
-            shown += ("\n" if shown and not shown.endswith("\n") else "") + (
-                f"... {self._store.dropped_bytes} bytes omitted ...\n"
-            )
+        shown += ("\n" if shown and not shown.endswith("\n") else "") + (
+            f"... {self._store.dropped_bytes} bytes omitted ...\n"
+        )
         return overwrite(strip(_terminal_text(self._store.tail, shown)))
 
     def _begin_output(self) -> None:
@@ -110,7 +154,7 @@ class OutputFold:
     def _execute_result(self, fields: dict[str, Any]) -> None:
         self._count(fields)
         count = msgspec.json.encode(notebook.count(fields.get("execution_count")))
-        self._rich(b'{"output_type":"execute_result","execution_count":%b,' % count, fields)
+        self._rich(_RESULT % count, fields)
 
     def _rich(self, start: bytes, fields: dict[str, Any]) -> None:
         self._begin_output()
@@ -148,6 +192,22 @@ def _body(data: Any, metadata: Any) -> bytes:
     """The part of an output's JSON that an update replaces, up to the end."""
     bundle = msgspec.json.encode(notebook.mime_bundle(data))
     return b'"data":%b,"metadata":%b}' % (bundle, msgspec.json.encode(notebook.json_object(metadata)))
+
+
+def _entry(output: dict[str, Any], display_id: str | None) -> Entry:
+    """What the store holds of an output in notebook format."""
+    match output["output_type"]:
+        case "stream":
+            chunk = StreamChunk(output["name"], 0, 0, utf8_size(output["text"]))
+            chunk.text.write(output["text"])
+            return chunk
+        case "error":
+            return RichOutput(b"", Body(msgspec.json.encode(output)))
+        case "execute_result":
+            start = _RESULT % msgspec.json.encode(output["execution_count"])
+        case _:
+            start = _DISPLAY
+    return RichOutput(start, Body(_body(output["data"], output["metadata"])), display_id)
 
 
 def _display_id(fields: dict[str, Any]) -> str | None:

@@ -1,11 +1,13 @@
 """A session's record, `sessions/<sid>/session.json`: whose it is and what it runs (DESIGN.md, decision 4)."""
 
+import errno
 import os
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from kernel_bridge.errors import LimitExceeded
 from kernel_bridge.files import write_atomically
 
 NAME = "session.json"
@@ -30,9 +32,17 @@ def short_id(session: str) -> str:
 
 
 def store(directory: Path, record: SessionRecord) -> None:
-    """Write the record into `directory` (made if missing), whole or not at all. Raises OSError."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(directory / NAME, msgspec.json.encode(record))
+    """Write the record into `directory` (made if missing), whole or not at all.
+
+    Raises LimitExceeded(disk) when there is no room, OSError for other faults.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(directory / NAME, msgspec.json.encode(record))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise LimitExceeded("disk", None, "no space on the host's disk: delete sessions or free some") from error
 
 
 def load_all(sessions: Path) -> tuple[list[SessionRecord], list[Path]]:

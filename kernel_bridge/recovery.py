@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from kernel_bridge import hop
+from kernel_bridge.cell import LiveCell
+from kernel_bridge.cell_log import EARLY
 from kernel_bridge.events import from_kernel
 from kernel_bridge.journal import Journal
 from kernel_bridge.outputs import OutputFold
@@ -58,10 +60,10 @@ class Unrecorded(Struct, frozen=True):
 
 def unrecorded(journal: Journal, session: str) -> list[Unrecorded]:
     """The session's cells without a record, in the order in which they were queued."""
-    found: dict[str, Unrecorded] = {}
+    found = {cell.cell: cell for cell in _saved(journal)}
     for event in _cell_events(journal):
         content = event.content
-        if content.state == "queued":
+        if content.state == "queued" and event.cell not in found:
             caller = hop.Caller(content.user_id, content.user)
             params = {**content.params, "caller": msgspec.to_builtins(caller), "session": session, "op": "evaluate"}
             request = msgspec.convert(params, hop.Evaluate)
@@ -82,6 +84,19 @@ def refold(journal: Journal, cell: Unrecorded, fold: OutputFold) -> None:
             for made in from_kernel(event.type, bytes(event.content), cell.cell):
                 fold.add(made)
         cursor, more = page.cursor, page.more
+
+
+def to_save(cell: LiveCell) -> bytes:
+    """What `unrecorded` needs of a cell whose events retention may drop, for Journal.save."""
+    return msgspec.json.encode(
+        Unrecorded(cell.queued_seq, EARLY + cell.id, cell.request, cell.queued_at, cell.started_at)
+    )
+
+
+def _saved(journal: Journal) -> Iterator[Unrecorded]:
+    for line in journal.saved():
+        cell = msgspec.json.decode(line, type=Unrecorded)
+        yield msgspec.structs.replace(cell, cell=cell.cell.removeprefix(EARLY))
 
 
 def _changed(cell: Unrecorded, event: _CellEvent) -> Unrecorded:

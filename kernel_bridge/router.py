@@ -68,6 +68,7 @@ class Router:
                 self._runner.write(event, cell)
             else:
                 self._journal.write(event)
+                self._runner.note_segment()
         if cell is not None and message.msg_type in OF_CELLS:
             self._progress(made[0], cell)
 
@@ -76,5 +77,9 @@ class Router:
         count = event.fields.get("execution_count")
         if event.type == "execute_input" and isinstance(count, int):
             cell.execution_count = count
-        elif event.type == "status" and event.fields.get("execution_state") == "idle":
-            self._runner.on_idle(cell)
+        elif event.type == "status":
+            state = event.fields.get("execution_state")
+            if cell.trace is not None:
+                cell.trace.status(state)
+            if state == "idle":
+                self._runner.on_idle(cell)

@@ -1,17 +1,21 @@
 """A session's queue at work: one execute_request in flight, each cell run at most once and ended with a reason."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
+from typing import Any
 
 import msgspec
 
-from kernel_bridge import events
-from kernel_bridge.cell import CellChanged, CellEnded, ExecuteReply, LiveCell
+from kernel_bridge import events, execute_reply, log_context, recovery
+from kernel_bridge.cell import LiveCell
 from kernel_bridge.clock import utcnow
 from kernel_bridge.errors import KernelStartFailed, NotWaitingForInput
+from kernel_bridge.event_contents import CellChanged, CellEnded, Gap, InputRequest
 from kernel_bridge.interrupt import interrupt
 from kernel_bridge.journal import Journal
 from kernel_bridge.kernel import Kernel
@@ -28,25 +32,6 @@ RAISES = ("error", "interrupted")
 """ends after which the cells in the queue are aborted, unless the cell said stop_on_error: false"""
 INTERRUPT_GRACE_S = 0.25
 """an interrupt between ipykernel's own steps leaves idle without a reply: no need to wait `idle_grace_s` for one"""
-
-
-class InputRequest(msgspec.Struct, frozen=True):
-    """Content of the `input_request` event; `id` is for input_reply."""
-
-    id: str
-    prompt: str
-    password: bool
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """Content of a `gap` event: output may be missing here."""
-
-    reason: str
-
-
-class _KernelInput(msgspec.Struct, frozen=True):
-    prompt: str = ""
-    password: bool = False
 
 
 class Runner:
@@ -67,6 +52,7 @@ class Runner:
         self._worker: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[InterruptStep]] = set()
         self._closing = False
+        self._segment = 0
 
     @property
     def current(self) -> LiveCell | None:
@@ -80,7 +66,7 @@ class Runner:
         self._closing = False
         self.queue.append(cell)
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name="runner")
+            self._worker = asyncio.create_task(self._work(), name="runner", context=Context())
             self._worker.add_done_callback(self._worker_done)
 
     def cancel(self, cell: LiveCell) -> None:
@@ -97,7 +83,8 @@ class Runner:
     async def interrupt(self, cell: LiveCell) -> InterruptStep:
         """Interrupt the running `cell`; callers at the same time share one escalation."""
         cell.interrupted = True
-        return await asyncio.shield(self._escalate(cell, may_kill=self._settings.interrupt_kill))
+        cell.may_kill = cell.may_kill or self._settings.interrupt_kill
+        return await asyncio.shield(self._escalate(cell))
 
     def answer_input(self, input_id: str, value: str) -> None:
         """Give the running cell its input. Raises NotWaitingForInput unless it waits for exactly this one."""
@@ -107,6 +94,19 @@ class Runner:
         cell.input_id = None
         kernel.answer_input(value)
         self._change(cell, "running")
+
+    def restarting(self) -> int:
+        """The kernel is about to be ended for a new one: cells in the queue end as `aborted` now, the running one as
+        `restarted` with its kernel; those that come later wait for the new one. Returns how many were aborted."""
+        return self.kernel_leaves("restarted", "aborted")
+
+    def kernel_leaves(self, running: CellEnd, queued: CellEnd) -> int:
+        """As `restarting`, with ends of the caller's choice."""
+        if self.running is not None:
+            self.running.forced_end = running
+        ended = len(self.queue)
+        self._end_queue(queued)
+        return ended
 
     def closing(self) -> None:
         """From now on cells end as `closed`: those in the queue at once, the running one with its kernel."""
@@ -128,11 +128,9 @@ class Runner:
 
     def on_reply(self, cell: LiveCell, message: Message) -> None:
         """The execute_reply of the running cell."""
-        try:
-            cell.reply = msgspec.json.decode(message.content, type=ExecuteReply)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            log.warning("reply_malformed type=%s", message.msg_type)
-            cell.reply = ExecuteReply()
+        if cell.reply is not None:
+            return  # there is one reply to a request; another one is forged
+        cell.reply = execute_reply.read(message.content)
         if cell.reply.execution_count is not None and not cell.request.silent:
             cell.execution_count = cell.reply.execution_count
         self._seen_half(cell)
@@ -142,20 +140,17 @@ class Runner:
         self._seen_half(cell)
 
     def on_input_request(self, cell: LiveCell, message: Message) -> None:
-        asked = msgspec.json.decode(message.content, type=_KernelInput)
         cell.input_id = secrets.token_hex(8)
-        request = InputRequest(cell.input_id, asked.prompt, asked.password)
+        request = _input_request(cell.input_id, message.content)
         self.write(events.from_service("input_request", request, cell.id), cell)
         self._change(cell, "waiting_input")
 
-    def kernel_ended(self, kernel: Kernel, record: ExitRecord) -> None:
-        """The kernel is gone; all that it said has been delivered."""
+    def kernel_ended(self, record: ExitRecord) -> None:
+        """The kernel is gone; all that it said has been delivered. Cells that came after its death get a new one."""
         cell = self.running
         if cell is not None:
             cell.exit = record.exit
             cell.completed.set()
-        elif not kernel.stopping:
-            self._end_queue("aborted")
 
     def write(self, event: events.NewEvent, cell: LiveCell, *, keep: bool = False) -> None:
         """Write an event of `cell` and fold it into its outputs."""
@@ -163,6 +158,18 @@ class Runner:
         if seq is not None:
             cell.cursor = seq
         cell.fold.add(event)
+        self.note_segment()
+
+    def note_segment(self) -> None:
+        """Called after each event: when a new segment began, record the cells whose first events lie in older ones."""
+        first = self._journal.events.newest_segment
+        if first == self._segment:
+            return
+        self._segment = first
+        waiting = [*self.queue, self.running] if self.running is not None else list(self.queue)
+        for cell in waiting:
+            if not cell.saved and cell.queued_seq < first:
+                cell.saved = self._journal.save(cell.id, recovery.to_save(cell))
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -174,7 +181,9 @@ class Runner:
                 self._start_failed(error)
                 continue
             if self.queue and kernel is self._slot.kernel:
-                await self._run(kernel, self.queue.popleft())
+                cell = self.queue.popleft()
+                with log_context.of_call(cell.request):
+                    await self._run(kernel, cell)
 
     def _worker_done(self, task: "asyncio.Task[None]") -> None:
         self._worker = None
@@ -184,13 +193,17 @@ class Runner:
                 self._end(self.running, "lost")
             self._end_queue("aborted")
         if self.queue:
-            self._worker = asyncio.create_task(self._work(), name="runner")
+            self._worker = asyncio.create_task(self._work(), name="runner", context=Context())
             self._worker.add_done_callback(self._worker_done)
 
     async def _run(self, kernel: Kernel, cell: LiveCell) -> None:
         self.running = cell
         cell.started_at = utcnow()
+        if cell.saved:
+            self._journal.save(cell.id, recovery.to_save(cell))
         self._change(cell, "running")
+        if cell.trace is not None:
+            cell.trace.running()
         kernel.execute(cell.id, cell.execute_request())
         timer = None
         if cell.request.timeout is not None:
@@ -204,26 +217,35 @@ class Runner:
         self._write_pages(cell)
         self._end(cell, end)
         died = cell.exit is not None
+        if cell.forced_end is not None and not self._closing:
+            return  # what waits now is for the next kernel
         if (end in RAISES and cell.request.stop_on_error) or died:
             self._end_queue("closed" if self._closing else "aborted")
 
     async def _completed(self, kernel: Kernel, cell: LiveCell) -> None:
         """Wait for reply and idle; when only one of them has come, the other has a bounded time."""
-        await cell.completed.wait()
-        if cell.exit is not None or self._closing or (cell.reply is not None and cell.idle):
-            return
-        # only a half is there: _seen_half gave up on the other one
-        if cell.reply is None and not cell.interrupted and kernel.has_sync:
-            cell.reply = await missed_reply(kernel, cell.id, self._settings.introspection_s)
+        while True:
+            await cell.completed.wait()
+            if cell.exit is not None or self._closing or (cell.reply is not None and cell.idle):
+                return
+            # only a half is there: _seen_half gave up on the other one
+            if cell.reply is not None or cell.interrupted or not kernel.has_sync:
+                break
+            missed = await missed_reply(kernel, cell.id, self._settings.introspection_s)
+            if missed != "running":
+                cell.reply = cell.reply or missed
+                break
+            cell.idle = False  # somebody else said that it was idle
+            cell.completed.clear()
         missing = "idle" if cell.reply is not None else "reply"
         if not cell.interrupted:
             self.write(events.from_service("gap", Gap(f"the kernel sent no {missing} for this cell"), cell.id), cell)
 
     def _seen_half(self, cell: LiveCell) -> None:
         cell.begun.set()
+        if cell.grace is not None:
+            cell.grace.cancel()
         if cell.reply is not None and cell.idle:
-            if cell.grace is not None:
-                cell.grace.cancel()
             cell.completed.set()
             return
         grace = self._settings.idle_grace_s
@@ -235,6 +257,8 @@ class Runner:
         if cell.reply is None:
             if cell.timed_out:
                 return "timeout"
+            if cell.forced_end is not None and not self._closing:
+                return cell.forced_end
             if cell.interrupted:
                 return "interrupted"
             if self._closing:
@@ -245,29 +269,32 @@ class Runner:
 
     def _timed_out(self, cell: LiveCell) -> None:
         if not cell.completed.is_set():
-            cell.timed_out = True
-            self._escalate(cell, may_kill=True)
+            cell.timed_out = cell.may_kill = True
+            self._escalate(cell)
 
-    def _escalate(self, cell: LiveCell, *, may_kill: bool) -> "asyncio.Task[InterruptStep]":
-        kernel = self._slot.kernel
+    def _escalate(self, cell: LiveCell) -> "asyncio.Task[InterruptStep]":
         if cell.escalation is None or (cell.escalation.done() and not cell.ended.is_set()):
-            cell.escalation = asyncio.create_task(self._interrupted(kernel, cell, may_kill=may_kill))
+            cell.escalation = asyncio.create_task(self._interrupted(self._slot.kernel, cell))
             self._tasks.add(cell.escalation)
             cell.escalation.add_done_callback(self._tasks.discard)
         return cell.escalation
 
-    async def _interrupted(self, kernel: Kernel | None, cell: LiveCell, *, may_kill: bool) -> InterruptStep:
-        if kernel is None:
-            await cell.ended.wait()
-            return "interrupt"
-        return await interrupt(kernel, cell, self._settings, may_kill=may_kill)
+    async def _interrupted(self, kernel: Kernel | None, cell: LiveCell) -> InterruptStep:
+        if kernel is None:  # it has just died: the cell ends of that
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.idle_grace_s):
+                    await cell.ended.wait()
+            return "not_running"
+        return await interrupt(kernel, cell, self._settings)
 
     def _write_pages(self, cell: LiveCell) -> None:
         """IPython's pager texts (`len?` as code) come only as payload: show them as an output too."""
         for item in cell.reply.payload if cell.reply is not None else []:
             if item.get("source") == "page" and isinstance(item.get("data"), dict):
                 page = {"data": item["data"], "metadata": {"kernelwire": {"page": True}}, "transient": {}}
-                self.write(events.from_service("display_data", page, cell.id), cell)
+                content, limit = msgspec.json.encode(page), self._settings.max_event_bytes
+                for event in events.from_kernel("display_data", content, cell.id, max_bytes=limit):
+                    self.write(event, cell)
 
     def _start_failed(self, error: KernelStartFailed) -> None:
         first = self.queue.popleft() if self.queue else None
@@ -293,9 +320,23 @@ class Runner:
             self.running = None
         cell.state, cell.end = "done", end
         cell.finished_at = utcnow()
+        if cell.trace is not None:
+            cell.trace.ended(end)
         cell.input_id = None
         ended = CellEnded(end, cell.execution_count, cell.exit)
-        self.write(events.from_service("cell", ended, cell.id), cell, keep=True)
-        self._journal.finish(cell.id, msgspec.json.encode(cell.snapshot()))
-        self._done(cell)
-        cell.ended.set()
+        try:
+            self.write(events.from_service("cell", ended, cell.id), cell, keep=True)
+            self._journal.finish(cell.id, msgspec.json.encode(cell.snapshot()))
+        finally:  # whoever waits for the cell must not wait for ever, whatever is wrong with its record
+            self._done(cell)
+            cell.ended.set()
+
+
+def _input_request(input_id: str, content: bytes) -> InputRequest:
+    """What the kernel asks, however oddly: an unreadable prompt is empty."""
+    try:
+        fields = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        fields = {}
+    prompt = fields.get("prompt")
+    return InputRequest(input_id, prompt if isinstance(prompt, str) else "", fields.get("password") is True)

@@ -8,6 +8,7 @@ from msgspec import Raw
 from kernel_bridge import hop
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.results import Cell
+from kernel_bridge.session import Session
 from kernel_bridge.sessions import Sessions
 
 _encoder = msgspec.json.Encoder()
@@ -19,13 +20,17 @@ class Service:
     Whatever must keep the order of arrival is done before the first await of `answer`.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, version: str = "") -> None:
+        """`version`: of the program, for the host's figures."""
         self._sessions = sessions
+        self._version = version
 
     async def answer(self, asked: hop.AnyRequest) -> bytes:
         match asked:
             case hop.OpenSession():
                 return _encoder.encode(await self._sessions.open(asked))
+            case hop.Stats():
+                return _encoder.encode(self._sessions.tally.stats(self._version))
             case hop.ListKernels():
                 return _encoder.encode(await self._sessions.kernelspecs.list())
             case hop.ListSessions():
@@ -37,11 +42,30 @@ class Service:
 
     async def _in_session(self, asked: "hop.InSession") -> bytes:
         session = self._sessions.get(asked.caller, asked.session)
+        if isinstance(asked, hop.SessionInfo):
+            return _encoder.encode(session.info())
+        if isinstance(asked, hop.OfKernel):
+            return await self._of_kernel(session, asked)
+        return await self._of_worksheet(session, asked)
+
+    async def _of_worksheet(self, session: Session, asked: "hop.OfWorksheet") -> bytes:
         match asked:
             case hop.Evaluate():
                 return _encoder.encode(await _waited(session.evaluate(asked), asked.wait))
             case hop.PollOutput():
                 return _encoder.encode(await session.poll(asked))
+            case hop.GetCell():
+                return _encoder.encode(session.cell(asked.cell))
+            case hop.ListCells():
+                return _encoder.encode(session.worksheet.page(asked))
+            case hop.History():
+                return _encoder.encode(session.worksheet.history(asked))
+            case hop.ExportNotebook():
+                spec = await self._sessions.kernelspecs.find(session.record.kernelspec)
+                return _encoder.encode(await session.notebook(spec, outputs=asked.outputs))
+
+    async def _of_kernel(self, session: Session, asked: "hop.OfKernel") -> bytes:
+        match asked:
             case hop.Complete():
                 return _encoder.encode(await session.introspector.complete(asked))
             case hop.Inspect():
@@ -50,8 +74,16 @@ class Service:
                 return _encoder.encode(await session.interrupt(asked.cell))
             case hop.InputReply():
                 return _encoder.encode(session.answer_input(asked.id, asked.value))
-            case hop.GetCell():
-                return _encoder.encode(session.cell(asked.cell))
+            case hop.Restart():
+                return _encoder.encode(await session.restart())
+            case hop.CommOpen():
+                return _encoder.encode(await session.comms.open(asked))
+            case hop.CommMsg() | hop.CommClose():
+                return _encoder.encode(await session.comms.send(asked))
+            case hop.IsComplete():
+                return _encoder.encode(await session.introspector.is_complete(asked))
+            case hop.KernelInfo():
+                return _encoder.encode(await session.introspector.kernel_info())
 
 
 async def _waited(cell: LiveCell | Raw, wait_s: float) -> Cell | Raw:

@@ -2,58 +2,39 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from kernel_bridge import events, hop
+from kernel_bridge.activity import Activity
 from kernel_bridge.cell import LiveCell
-from kernel_bridge.cells import Cells
-from kernel_bridge.clock import rfc3339, utcnow
+from kernel_bridge.clock import utcnow
+from kernel_bridge.comms import Comms
 from kernel_bridge.connection import ChannelName
-from kernel_bridge.errors import InvalidArgument, SessionNotFound
+from kernel_bridge.desk import Desk, Surroundings
+from kernel_bridge.errors import SessionNotFound
+from kernel_bridge.event_contents import Notice
 from kernel_bridge.introspector import Introspector
-from kernel_bridge.journal import Journal
 from kernel_bridge.kernel import DeliverExit, Kernel
 from kernel_bridge.kernel_channels import Deliver
+from kernel_bridge.kernel_command import Spec
 from kernel_bridge.kernel_record import ExitRecord
+from kernel_bridge.kernel_results import Restarted
 from kernel_bridge.kernel_slot import KernelSlot
+from kernel_bridge.notebook import Document, export, notebook_metadata
+from kernel_bridge.polling import poll
+from kernel_bridge.record import NAME as RECORD
 from kernel_bridge.record import SessionRecord, short_id, store
 from kernel_bridge.results import Cell, Exit, InputTaken, Interruption, KernelState, Page, SessionInfo
-from kernel_bridge.router import Router
-from kernel_bridge.settings import BridgeSettings
+from kernel_bridge.session_info import session_info
+from kernel_bridge.succession import RESTARTED, Succession
+from kernel_bridge.tally import SessionShare
 from kernel_bridge.wire import Message
+from kernel_bridge.worksheet import Worksheet
 
 log = logging.getLogger("kernelwire.bridge.session")
-
-
-class Notice(Struct, frozen=True):
-    """Content of a `notice` event."""
-
-    kind: str
-    message: str
-    exit: Exit | None = None
-
-
-@dataclass(slots=True, frozen=True)
-class Surroundings:
-    """What a session needs of its host: where its files lie and how to start a kernel for it."""
-
-    directory: Path
-    settings: BridgeSettings
-    open_kernel: Callable[[SessionRecord, Deliver, DeliverExit], Awaitable[Kernel]]
-
-
-@dataclass(slots=True, frozen=True)
-class Desk:
-    """What a session has open while it is used."""
-
-    journal: Journal
-    cells: Cells
-    router: Router
 
 
 class Session:
@@ -61,13 +42,18 @@ class Session:
 
     def __init__(self, record: SessionRecord, around: Surroundings) -> None:
         self.record = record
-        self.last_activity = record.created_at
+        self.activity = Activity(around.directory / RECORD, record.created_at)
         self._around = around
         self._settings = around.settings
         self._loop = asyncio.get_running_loop()
-        self._slot = KernelSlot(self._open_kernel, self._deliver, self._kernel_started, self._kernel_ended)
+        self._slot = KernelSlot(self._open_kernel, self._deliver, self._kernel_started, self._kernel_ended, self._count)
         self._introspector = Introspector(self._slot, self._settings, self._running)
+        self._comms = Comms(self._slot)
         self._open_desk: Desk | None = None
+        self._succession = Succession()
+        self._stopping: asyncio.Task[None] | None = None
+        self._share = SessionShare(around.tally)
+        self._count()
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
@@ -86,25 +72,39 @@ class Session:
         return ended and self.kernel_state in ("none", "dead")
 
     @property
+    def busy(self) -> bool:
+        """Whether a cell waits, runs or asks for input, or the kernel starts."""
+        ended = self._open_desk is None or self._open_desk.cells.all_ended
+        return not ended or self.kernel_state == "starting"
+
+    @property
+    def kernel_since(self) -> datetime | None:
+        """Since when its kernel is ready; None if there is none, or only one that is about to end."""
+        kernel = self._slot.kernel
+        return None if kernel is None or kernel.stopping or kernel.dying else self._succession.since
+
+    @property
     def introspector(self) -> Introspector:
         """complete and inspect. Raises SessionNotFound(closed)."""
         self._must_be_open()
         self._touch()
         return self._introspector
 
+    @property
+    def comms(self) -> Comms:
+        """Messages to widgets. Raises SessionNotFound(closed)."""
+        self._must_be_open()
+        self._touch()
+        return self._comms
+
+    @property
+    def worksheet(self) -> Worksheet:
+        """Its cells in order."""
+        return self._desk.cells.worksheet
+
     def info(self) -> SessionInfo:
-        desk, running = self._desk, self._running()
-        return SessionInfo(
-            session=self.record.id,
-            kernel=self.record.kernelspec,
-            kernel_state=self.kernel_state,
-            closed=self.record.closed,
-            queued=len(desk.cells.runner.queue),
-            running=running.id if running is not None else None,
-            newest=desk.journal.newest,
-            created_at=self.record.created_at,
-            last_activity_at=self.last_activity,
-        )
+        """The session as it is now."""
+        return session_info(self.record, self._desk, self.kernel_state, self.activity.last, self._succession.info)
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
@@ -134,37 +134,40 @@ class Session:
         step = await cells.runner.interrupt(target)
         return Interruption(target.id, step, target.end)
 
+    async def restart(self) -> Restarted:
+        """Have a new kernel in place of the old one: same session, directory and log.
+
+        The running cell ends as `restarted`, cells in the queue as `aborted`; later ones run on the new kernel. Works
+        in every state of the kernel. Raises KernelStartFailed, SessionNotFound(closed).
+        """
+        self._must_be_open()
+        self._touch()
+        runner = self._desk.cells.runner
+        running = runner.running
+        aborted = runner.restarting()
+        self._succession.expect(RESTARTED)
+        ended = await self._slot.restart(kill=running is not None)
+        cell = running.id if running is not None and running.end == "restarted" else None
+        return Restarted(self.record.id, self.record.kernelspec, cell, aborted, ended)
+
     def answer_input(self, input_id: str, value: str) -> InputTaken:
         """Raises NotWaitingForInput: answered already, or never asked."""
         self._touch()
         self._desk.cells.runner.answer_input(input_id, value)
         return InputTaken(input_id)
 
-    async def poll(self, asked: hop.PollOutput) -> Page:
-        """Events after the cursor, as soon as there is one; an empty page after `wait`.
+    async def notebook(self, spec: Spec | None, *, outputs: bool) -> Document:
+        """The worksheet as a document; see notebook.export. `spec`: its kernelspec, if it is installed."""
+        metadata = notebook_metadata(self.record.kernelspec, spec, self._succession.info)
+        limit = self._settings.export_bytes
+        desk = self._desk
+        return await export(
+            self.record.id, desk.journal, desk.cells.worksheet, metadata, outputs=outputs, max_bytes=limit
+        )
 
-        Raises InvalidArgument(cursor, newest) beyond the newest event, CellNotFound.
-        """
-        journal, cells = self._desk.journal, self._desk.cells
-        if asked.cursor > journal.newest:
-            newest = journal.newest
-            raise InvalidArgument("cursor", f"a seq from 0 to {newest}, the newest event", newest=newest)
-        if asked.cell is not None:
-            cells.must_be_known(asked.cell)
-        until = self._loop.time() + asked.wait
-        cursor = asked.cursor
-        while True:
-            read = journal.read(cursor, asked.cell, asked.limit, asked.max_bytes)
-            cursor = read.cursor
-            done = cells.is_over(asked.cell, cursor) if asked.cell is not None else None
-            left = until - self._loop.time()
-            if read.events or done or (left <= 0 and not read.more):
-                found = [Raw(event) for event in read.events]
-                return Page(found, cursor, journal.events.oldest, self.kernel_state, done)
-            if read.more:
-                await asyncio.sleep(0)  # a long log with few matches: others have their turn
-            else:
-                await journal.changed.wait(left)
+    async def poll(self, asked: hop.PollOutput) -> Page:
+        """See polling.poll."""
+        return await poll(self._desk.journal, self._desk.cells, asked, lambda: self.kernel_state)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -173,19 +176,63 @@ class Session:
         self._must_be_open()
         await self._slot.ready()
 
-    def reopen(self) -> None:
-        """Open a closed session again. Raises OSError."""
+    async def reopen(self) -> None:
+        """Open a closed session again, after what is still being closed. Raises LimitExceeded(disk)."""
+        while self._stopping is not None:
+            await asyncio.wait([self._stopping])
         if self.record.closed:
             self._store(closed=False)
+            self._touch()
 
     async def close(self) -> None:
-        """Close it until `reopen`: cells end as `closed`, the kernel ends. Raises OSError."""
+        """Close it until `reopen`: cells end as `closed`, the kernel ends. Raises LimitExceeded(disk)."""
         if not self.record.closed:
             self._store(closed=True)
         await self.stop()
 
+    async def close_with(self, notice: Notice) -> None:
+        """As `close`, and say so by `notice`."""
+        await self.close()
+        self.notify(notice)
+
+    async def end_kernel(self, notice: Notice, next_one: Notice) -> None:
+        """End the kernel, its cells as `closed`, and say so by `notice`; by `next_one` when a cell starts another.
+
+        The session stays open; cells that come meanwhile wait for the new kernel. Raises TimeoutError.
+        """
+        runner = self._desk.cells.runner
+        running = runner.running
+        runner.kernel_leaves("closed", "closed")
+        self._succession.expect(next_one)
+        await self._slot.close(kill=running is not None)
+        self.notify(notice)
+
+    def notify(self, notice: Notice) -> None:
+        """Write a `notice` event."""
+        self._desk.journal.write(events.from_service("notice", notice, None))
+
+    async def close_for_good(self) -> None:
+        """Close it before its files are deleted: needs no room on the disk, and wakes whoever reads."""
+        self.record = msgspec.structs.replace(self.record, closed=True)
+        await self.stop()
+        self.release()
+        self._share.leave()
+
     async def stop(self) -> None:
-        """End kernel and cells; the session stays open."""
+        """End kernel and cells; the session stays open. Callers at the same time share one stop, which none can cut."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(), name="session-stop")
+            self._stopping.add_done_callback(self._stopped)
+        stopping = self._stopping
+        await asyncio.wait([stopping])
+        stopping.result()
+
+    def _stopped(self, task: "asyncio.Task[None]") -> None:
+        self._stopping = None
+        if not task.cancelled():
+            task.exception()  # whoever waits gets it; nobody may be waiting any more
+
+    async def _stop(self) -> None:
         runner = self._open_desk.cells.runner if self._open_desk is not None else None
         if runner is not None:
             runner.closing()
@@ -203,25 +250,35 @@ class Session:
         self._desk.cells.recover()
 
     def tend(self) -> None:
-        """See Journal.tend."""
+        """See Journal.tend and Activity.save."""
+        self.activity.save()
         if self._open_desk is not None:
             self._open_desk.journal.tend()
 
-    def release(self) -> None:
-        """Close the files, if no cell waits or runs; the next use opens them again."""
-        if self._open_desk is not None and self._open_desk.cells.all_ended:
-            self._open_desk.journal.close()
-            self._open_desk = None
+    def release(self) -> bool:
+        """Close the files, if no cell waits or runs; the next use opens them again.
+
+        False if something could not be written: then a next host has to recover it.
+        """
+        self.activity.save(at_once=True)
+        desk = self._open_desk
+        if desk is None:
+            return True
+        if not desk.cells.all_ended:
+            return False
+        self._open_desk = None
+        return desk.journal.close()
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _count(self) -> None:
+        queued = len(self._open_desk.cells.runner.queue) if self._open_desk is not None else 0
+        self._share.update(closed=self.record.closed, kernel=self.kernel_state, queued=queued)
 
     @property
     def _desk(self) -> Desk:
         if self._open_desk is None:
-            journal = Journal(self._around.directory, self._settings)
-            cells = Cells(self.record.id, journal, self._slot, self._settings)
-            router = Router(journal, cells.runner, self._settings.max_event_bytes)
-            self._open_desk = Desk(journal, cells, router)
+            self._open_desk = Desk.open(self.record.id, self._around, self._slot, self._count)
         return self._open_desk
 
     def _running(self) -> LiveCell | None:
@@ -232,12 +289,14 @@ class Session:
             raise SessionNotFound(self.record.id, closed=True)
 
     def _touch(self) -> None:
-        self.last_activity = rfc3339(utcnow())
+        self.activity.touch(utcnow())
 
     def _store(self, *, closed: bool) -> None:
         record = msgspec.structs.replace(self.record, closed=closed)
         store(self._around.directory, record)
         self.record = record
+        self.activity.rewritten()
+        self._count()
 
     async def _open_kernel(self, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
         return await self._around.open_kernel(self.record, deliver, on_exit)
@@ -246,10 +305,10 @@ class Session:
         self._desk.router.route(channel, message)
 
     def _kernel_started(self, died: Exit | None) -> None:
-        if died is not None:
-            notice = Notice("kernel_started_anew", "the kernel had died: this is a new one, variables are gone", died)
-            self._desk.journal.write(events.from_service("notice", notice, None))
+        notice = self._succession.started(self._slot.kernel, died)
+        if notice is not None:
+            self.notify(notice)
 
-    def _kernel_ended(self, kernel: Kernel, record: ExitRecord) -> None:
+    def _kernel_ended(self, _: Kernel, record: ExitRecord) -> None:
         log.info("kernel_ended session=%s code=%s signal=%s", short_id(self.record.id), record.code, record.signal)
-        self._desk.cells.runner.kernel_ended(kernel, record)
+        self._desk.cells.runner.kernel_ended(record)

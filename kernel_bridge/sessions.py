@@ -4,17 +4,21 @@ import asyncio
 import logging
 import secrets
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 from kernel_bridge.clock import rfc3339, utcnow
+from kernel_bridge.culler import Culler
+from kernel_bridge.desk import Surroundings
 from kernel_bridge.errors import InvalidArgument, LimitExceeded, SessionNotFound
 from kernel_bridge.hop import Caller, OpenSession
 from kernel_bridge.kernel_factory import KernelFactory
 from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.record import SessionRecord, load_all, short_id, store
-from kernel_bridge.results import SessionClosed, SessionList, SessionOpened
-from kernel_bridge.session import Session, Surroundings
+from kernel_bridge.results import SessionClosed, SessionInfo, SessionList, SessionOpened
+from kernel_bridge.session import Session
 from kernel_bridge.settings import BridgeSettings
+from kernel_bridge.tally import Tally
 
 log = logging.getLogger("kernelwire.bridge.sessions")
 
@@ -36,6 +40,9 @@ class Sessions:
         self._factory = factory
         self._settings = settings
         self._sessions: dict[str, Session] = {}
+        self._unrecovered: set[str] = set()
+        self._culler = Culler(settings, self._was_used, self._drop)
+        self.tally = Tally()
 
     def load(self) -> None:
         """Know the sessions of earlier hosts. A record that cannot be read is left where it is and said in the log."""
@@ -49,19 +56,36 @@ class Sessions:
     def count(self) -> int:
         return len(self._sessions)
 
-    def recover(self) -> None:
-        """After a crash: end or queue again the cells that had not ended. Call it in the event loop, before serving."""
-        for session in self._sessions.values():
-            try:
-                session.recover()
-            except Exception:  # one damaged session must not keep the others from being served
-                log.exception("session_not_recovered session=%s", short_id(session.record.id))
+    def expect_recovery(self) -> None:
+        """The last host crashed: each session is recovered before its first call, or by `recover`."""
+        self._unrecovered = set(self._sessions)
 
-    def tend(self) -> None:
-        """Look after the journals that are open; the host calls it now and then."""
+    async def recover(self) -> None:
+        """End or queue again, session by session, the cells that had not ended; calls are answered meanwhile."""
+        for session in list(self._unrecovered):
+            self._recover(session)
+            await asyncio.sleep(0)
+
+    def _recover(self, session: str) -> None:
+        if session not in self._unrecovered:
+            return
+        self._unrecovered.discard(session)
+        found = self._sessions.get(session)
+        if found is None:
+            return
+        try:
+            found.recover()
+        except Exception:  # one damaged session must not keep the others from being served
+            log.exception("session_not_recovered session=%s", short_id(session))
+
+    def tend(self, now: datetime | None = None) -> None:
+        """Look after the journals that are open, and cull; the host calls it now and then."""
+        now = now or utcnow()
         for session in self._sessions.values():
             try:
                 session.tend()
+                if session.record.id not in self._unrecovered:
+                    self._culler.tend(session, now)
             except Exception:  # one damaged session must not end the host
                 log.exception("session_not_tended session=%s", short_id(session.record.id))
 
@@ -70,6 +94,7 @@ class Sessions:
         found = self._sessions.get(session)
         if found is None or found.record.owner != caller.user_id:
             raise SessionNotFound(session)
+        self._recover(session)
         return found
 
     async def open(self, asked: OpenSession) -> SessionOpened:
@@ -83,7 +108,7 @@ class Sessions:
             session = self.get(asked.caller, asked.session)
             if asked.kernel is not None and asked.kernel != session.record.kernelspec:
                 raise InvalidArgument("kernel", f"{session.record.kernelspec}, the kernel of this session, or nothing")
-            session.reopen()
+            await session.reopen()
         else:
             spec = await self.kernelspecs.get(asked.kernel or await self.kernelspecs.default())
             closed = await self._make_room(asked.caller)
@@ -102,26 +127,34 @@ class Sessions:
             mine = mine[ids.index(after) + 1 :]
         page = mine[:limit]
         more = page[-1].record.id if len(mine) > len(page) and page else None
-        return SessionList([session.info() for session in page], more)
+        return SessionList([info for session in page if (info := _info(session)) is not None], more)
 
     async def close(self, caller: Caller, session: str, *, delete: bool) -> SessionClosed:
-        """Close a session; with `delete` its record, log, cells and files go too. Raises SessionNotFound, OSError."""
+        """Close a session; with `delete` its record, log, cells and files go too.
+
+        Raises SessionNotFound, LimitExceeded(disk), the latter never with `delete`.
+        """
         found = self.get(caller, session)
-        await found.close()
         if delete:
-            self._sessions.pop(session, None)
-            found.release()
-            await asyncio.to_thread(self._delete, found.record)
+            await self._drop(found)
+        else:
+            await found.close()
         return SessionClosed(session, closed=True, deleted=delete)
 
-    async def stop(self) -> None:
-        """End all kernels and cells, at the same time; the sessions stay open for the next host."""
+    async def stop(self) -> bool:
+        """End all kernels and cells, at the same time; the sessions stay open for the next host.
+
+        False if a session's files could not be written to the end: the next host has to recover it.
+        """
+        await self._culler.close()
         sessions = list(self._sessions.values())
         results = await asyncio.gather(*(session.stop() for session in sessions), return_exceptions=True)
+        whole = True
         for session, result in zip(sessions, results, strict=True):
             if isinstance(result, BaseException):
                 log.error("session_not_stopped session=%s", short_id(session.record.id), exc_info=result)
-            session.release()
+            whole = session.release() and whole
+        return whole
 
     async def kill(self) -> None:
         """End all kernels now; `stop`, which waits for them, then returns soon."""
@@ -130,7 +163,7 @@ class Sessions:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _add(self, record: SessionRecord) -> Session:
-        around = Surroundings(self._directory / record.id, self._settings, self._factory.open)
+        around = Surroundings(self._directory / record.id, self._settings, self._factory.open, self.tally)
         session = Session(record, around)
         self._sessions[record.id] = session
         return session
@@ -143,7 +176,11 @@ class Sessions:
             workdir=secrets.token_hex(8),
             created_at=rfc3339(utcnow()),
         )
-        store(self._directory / record.id, record)
+        try:
+            store(self._directory / record.id, record)
+        except BaseException:
+            shutil.rmtree(self._directory / record.id, ignore_errors=True)
+            raise
         return self._add(record)
 
     async def _make_room(self, caller: Caller) -> str | None:
@@ -160,6 +197,28 @@ class Sessions:
         await victim.close()
         return victim.record.id
 
+    def _was_used(self, session: Session) -> bool:
+        """Whether it left anything on the disk beside its record: a log, or a directory of its kernel's."""
+        record = session.record
+        if (self._factory.place.workdirs / record.workdir).exists():
+            return True
+        return next((self._directory / record.id).glob("events-*"), None) is not None
+
+    async def _drop(self, session: Session) -> None:
+        del self._sessions[session.record.id]
+        self._culler.forget(session.record.id)
+        await session.close_for_good()
+        await asyncio.to_thread(self._delete, session.record)
+
     def _delete(self, record: SessionRecord) -> None:
         for directory in (self._directory / record.id, self._factory.place.workdirs / record.workdir):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _info(session: Session) -> SessionInfo | None:
+    """What is shown of a session; None if its files are gone or damaged, which its owner's other ones outlive."""
+    try:
+        return session.info()
+    except OSError:
+        log.exception("session_unreadable session=%s", short_id(session.record.id))
+        return None

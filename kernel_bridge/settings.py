@@ -13,7 +13,7 @@ class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     kernel_start_s: Seconds = 60.0
     """from the launch of a kernel to its first answer"""
-    kernel_stop_s: Seconds = 3.0
+    kernel_stop_s: Seconds = 1.0
     """what a kernel is given to end by itself before it is killed"""
     introspection_s: Seconds = 2.0
     """deadline of complete and inspect, counted from the kernel's readiness"""
@@ -27,14 +27,32 @@ class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """whether an interrupt may end with killing the kernel; `timeout` always may"""
     orphan_grace_s: Seconds = 600.0
     """kernels without a host, and an owned host without its owner, end after this time"""
+    kernel_idle_s: Seconds = 3600.0
+    """a kernel without activity for so long is stopped; its session stays"""
+    session_idle_s: Seconds = 7 * 86400.0
+    """a session without activity for so long is closed; log-in to it opens it again"""
+    unused_session_s: Seconds = 3600.0
+    """a session that nothing was done with for so long is deleted"""
+    max_lifetime_s: Seconds | None = None
+    """a kernel that lives for so long is ended, with the cell that runs; none: it lives on"""
+    culling_notice_s: Seconds = 60.0
+    """a `notice` event announces culling so long before it; at most half of the limit that it is about"""
     hop_silence_s: Seconds = 3.0
     """silence on the hop after which a front takes the host for unavailable"""
 
     queue_cells: Count = 1000
+    """cells of one session that may wait"""
     sessions_per_user: Count = 64
+    """open sessions of one user; one more closes the oldest that is not in use"""
     cell_output_bytes: Count = 1 << 20
     """bound of the folded outputs of one cell; the log has the rest"""
+    export_bytes: Count = 64 << 20
+    """of an exported notebook"""
     max_event_bytes: Count = 16 << 20
+    """a larger event is stored as `omitted`"""
     segment_bytes: Count = 8 << 20
+    """size of one file of a session's log; retention drops whole ones"""
     retention_bytes: Count = 256 << 20
+    """of one session's log; the oldest events go"""
     retention_s: Seconds = 7 * 86400.0
+    """how long events are kept"""

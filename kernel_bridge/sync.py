@@ -1,12 +1,12 @@
 """What a kernel under our launcher remembers: the control request `kernelwire_sync`."""
 
-from typing import Any
+from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from kernel_bridge.cell import ExecuteReply
 from kernel_bridge.errors import KernelBusy, KernelDied
+from kernel_bridge.execute_reply import ExecuteReply, read
 from kernel_bridge.kernel import CELL_PREFIX, Kernel
 
 
@@ -14,8 +14,7 @@ class Remembered(Struct, frozen=True):
     """One of the last execute_replies of the kernel."""
 
     msg_id: str
-    content: ExecuteReply
-    metadata: dict[str, Any] = {}
+    content: Raw
 
 
 class Running(Struct, frozen=True):
@@ -38,13 +37,15 @@ async def ask(kernel: Kernel, deadline_s: float) -> Sync:
         return Sync()
 
 
-async def missed_reply(kernel: Kernel, cell: str, deadline_s: float) -> ExecuteReply | None:
-    """The reply to `cell` that did not reach us, if the kernel still has it."""
+async def missed_reply(kernel: Kernel, cell: str, deadline_s: float) -> ExecuteReply | Literal["running"] | None:
+    """The reply to `cell` that did not reach us, if the kernel still has it; "running" if it still runs the cell."""
     try:
         remembered = await ask(kernel, deadline_s)
     except (KernelBusy, KernelDied):
         return None
+    if remembered.running is not None and remembered.running.msg_id == CELL_PREFIX + cell:
+        return "running"
     for reply in remembered.replies:
         if reply.msg_id == CELL_PREFIX + cell:
-            return reply.content
+            return read(bytes(reply.content))
     return None

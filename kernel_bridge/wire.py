@@ -74,6 +74,8 @@ class Codec:
         msg_id: str | None = None,
         subshell_id: str | None = None,
         parent: bytes = EMPTY,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
     ) -> tuple[str, list[bytes]]:
         """The message's id and its frames, ready for a DEALER socket. `parent` is a whole parent header as JSON."""
         if msg_id is None:
@@ -87,8 +89,9 @@ class Codec:
             version=PROTOCOL_VERSION,
             subshell_id=subshell_id,
         )
-        parts = [_encoder.encode(header), parent, EMPTY, _encoder.encode(content)]
-        return msg_id, [DELIMITER, self._sign(parts), *parts]
+        about = _encoder.encode(metadata) if metadata else EMPTY
+        parts = [_encoder.encode(header), parent, about, _encoder.encode(content)]
+        return msg_id, [DELIMITER, self._sign(parts), *parts, *buffers]
 
     def decode(self, frames: Sequence[bytes]) -> Message:
         """The message in `frames` (routing prefixes before the delimiter are skipped).

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -63,6 +64,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), *pass_fds],
                 process_group=0,
+                env=_environment(),
             )
         except BaseException:
             ours.close()
@@ -97,6 +99,11 @@ class Child:
     def close(self) -> None:
         """Let go of the life line: a front takes that for the supervisor's end."""
         self._line.close()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the settings in it: what is in force, the supervisor hands on."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("KERNELWIRE_")}
 
 
 class LifeLine:

@@ -1,34 +1,36 @@
-"""The command line: `kernelwire serve`, `kernelwire user ...`. Exit codes: 0 done, 1 failed, 2 wrong usage."""
+"""The command line: the composition root. Each command is a module of kernelwire.commands.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.
+"""
 
 import argparse
-import asyncio
-import contextlib
-import logging
-import signal
-import socket
+import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from auth.errors import AuthError
-from kernel_bridge.host import Host, HostRunning
-from kernelwire import __version__, settings, users
-from kernelwire.child import LifeLine
-from kernelwire.front import run_front
-from kernelwire.supervisor import CannotServe, Supervisor, bind
+from kernelwire import __version__
+from kernelwire.commands import call, completion, config, doctor, host, login, logout, serve, token, user
+from kernelwire.commands.options import Run
+from kernelwire.errors import Failed, WrongUsage
 
-Command = Callable[[argparse.Namespace], int]
+COMMANDS = (serve, call, login, logout, user, token, config, doctor, host, completion)
+"""In the order of the help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    command: Command = given.command
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    given = _parser_for(words).parse_args(words)
+    command: Run = given.command
     try:
         return command(given)
-    except (CannotServe, HostRunning, settings.BadSetting, AuthError, users.BadInput) as error:
+    except (Failed, AuthError) as error:
         print(f"kernelwire: {error}", file=sys.stderr)
+        return 2 if isinstance(error, WrongUsage) else 1
+    except BrokenPipeError:
+        # who read the output has seen enough; else the interpreter would say so again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -38,100 +40,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kernelwire", description="JSON-RPC 2.0 over HTTP to live Jupyter kernels.")
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of everything that people type."""
+    parser = argparse.ArgumentParser(
+        prog="kernelwire",
+        description="JSON-RPC 2.0 over HTTP to live Jupyter kernels.",
+        epilog="example: kernelwire serve",
+        formatter_class=_Wide,
+    )
     parser.add_argument("--version", action="version", version=f"kernelwire {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    state = argparse.ArgumentParser(add_help=False)
-    state.add_argument("--state-dir", metavar="DIR", help=f"where everything is kept (also: {settings.STATE_DIR})")
-
-    serve = commands.add_parser(
-        "serve",
-        parents=[state],
-        help="run the service",
-        description="Run the service until Ctrl-C; a second Ctrl-C forces.",
-        epilog="example: kernelwire serve --port 8787",
-    )
-    serve.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
-    serve.add_argument("--port", type=_port, default=8787, help="0: any free one (default: %(default)s)")
-    serve.set_defaults(command=_serve)
-
-    user = commands.add_parser(
-        "user", help="add users, set passwords, list users", epilog="example: kernelwire user add alice"
-    )
-    actions = user.add_subparsers(metavar="ACTION", required=True)
-    for name, words in (("add", "add a user"), ("passwd", "set a user's password; all tokens of the user end")):
-        action = actions.add_parser(name, parents=[state], help=words, description=words)
-        action.add_argument("name", metavar="NAME")
-        action.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-        action.set_defaults(command=_user, action=name)
-    listing = actions.add_parser("list", parents=[state], help="list all users", description="list all users")
-    listing.set_defaults(command=_user, action="list")
-
-    host = commands.add_parser("_host", parents=[state])
-    host.add_argument("--life-fd", type=int, required=True)
-    host.set_defaults(command=_host)
-    front = commands.add_parser("_front", parents=[state])
-    front.add_argument("--life-fd", type=int, required=True)
-    front.add_argument("--listen-fd", type=int, required=True)
-    front.set_defaults(command=_front)
+    for command in COMMANDS:
+        command.add(commands)
     return parser
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError("expected a port from 0 to 65535")
-    return port
+class _Wide(argparse.HelpFormatter):
+    """A command and its words on one line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 14  # the indent of commands is forgotten when it is measured
 
 
-def _serve(given: argparse.Namespace) -> int:
-    _log_to_stderr(logging.WARNING)
-    chosen = settings.load()
-    with contextlib.closing(bind(given.host, given.port)) as listener:
-        asyncio.run(_supervise(listener, settings.state_dir(given.state_dir), chosen))
-    return 0
+def _parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+    if words and words[0] in ("_host", "_front"):
+        from kernelwire.commands import children
 
+        return children.make_parser()
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks; it is answered in there, and the process ends
+        import argcomplete
 
-async def _supervise(listener: socket.socket, state_dir: Path, chosen: settings.Settings) -> None:
-    await Supervisor(listener, state_dir, chosen).run()
-
-
-def _user(given: argparse.Namespace) -> int:
-    state_dir = settings.state_dir(given.state_dir)
-    with users.opened(state_dir, settings.load().auth) as store:
-        if given.action == "list":
-            users.show(store)
-        else:
-            users.set_password(store, given.name, new=given.action == "add", from_stdin=given.password_stdin)
-    return 0
-
-
-def _host(given: argparse.Namespace) -> int:
-    _log_to_stderr(logging.INFO)
-    asyncio.run(_run_host(LifeLine(given.life_fd), settings.state_dir(given.state_dir), settings.load()))
-    return 0
-
-
-async def _run_host(life: LifeLine, state_dir: Path, chosen: settings.Settings) -> None:
-    # the host outlives its supervisor: its end of the line is closed as soon as it has said that it is ready
-    with contextlib.closing(life):
-        host = Host(state_dir, chosen.bridge, __version__, owned=True)
-
-        def announce() -> None:
-            life.say_ready()
-
-        await host.run(announce)
-
-
-def _front(given: argparse.Namespace) -> int:
-    _log_to_stderr(logging.INFO)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    listener = socket.socket(fileno=given.listen_fd)
-    listener.set_inheritable(False)
-    asyncio.run(run_front(listener, LifeLine(given.life_fd), settings.state_dir(given.state_dir), settings.load()))
-    return 0
-
-
-def _log_to_stderr(level: int) -> None:
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        argcomplete.autocomplete(parser, always_complete_options=False)
+    return parser

@@ -42,7 +42,8 @@ class FoundHost:
         return None
 
     def signal(self, number: signal.Signals) -> None:
-        pidfd.send(self._descriptor, number)
+        if self._descriptor >= 0:
+            pidfd.send(self._descriptor, number)
 
     def close(self) -> None:
         if self._descriptor >= 0:

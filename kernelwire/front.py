@@ -11,6 +11,7 @@ from aiohttp import web
 from auth.authenticator import Authenticator
 from auth.errors import DatabaseUnavailable
 from kernel_bridge.client import HostClient
+from kernel_bridge.tracing import Tracer
 from kernelwire import __version__
 from kernelwire.child import LifeLine
 from kernelwire.settings import Settings
@@ -20,8 +21,10 @@ from rpc.context import Services
 HOST_WAIT_S = 30.0
 
 
-async def run_front(listener: socket.socket, life: LifeLine, state_dir: Path, settings: Settings) -> None:
-    """Serve until SIGTERM, or until the supervisor is gone; then drain and close all."""
+async def run_front(
+    listener: socket.socket, life: LifeLine, state_dir: Path, settings: Settings, tracer: Tracer | None = None
+) -> None:
+    """Serve until SIGTERM, or until the supervisor is gone; then drain and close all but `tracer`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -37,7 +40,8 @@ async def run_front(listener: socket.socket, life: LifeLine, state_dir: Path, se
         try:
             with contextlib.suppress(DatabaseUnavailable):
                 await authenticator.refresh()
-            await _serve(listener, life, Services.of(client, authenticator, __version__, settings.rpc), client, stop)
+            services = Services.of(client, authenticator, __version__, settings.rpc, tracer)
+            await _serve(listener, life, services, client, stop)
         finally:
             for task in background:
                 task.cancel()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -14,23 +15,22 @@ from auth.bootstrap import Bootstrapped, bootstrap
 from kernel_bridge import leftovers
 from kernel_bridge.host import HOST_LOCK, SERVE_LOCK
 from kernel_bridge.host_lock import HostLock
-from kernelwire import __version__
+from kernelwire import __version__, handed_settings, serve_file
 from kernelwire.child import Child, ChildFailed, Running, end
+from kernelwire.errors import CannotServe
 from kernelwire.first_start import greet
 from kernelwire.found_host import FoundHost
+from kernelwire.serve_file import ServeFile
 from kernelwire.settings import Settings
 
 READY_S = 45.0
 HOST_STOP_S = 30.0
 FRONT_STOP_MARGIN_S = 5.0
+FOREIGN_HOST_S = 1.0
 RESTART_S = 0.2
 RESTART_MAX_S = 5.0
 
 log = logging.getLogger("kernelwire.supervisor")
-
-
-class CannotServe(Exception):
-    """`str(error)` is a sentence for the person who typed `kernelwire serve`."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -64,6 +64,7 @@ class Supervisor:
         self._listener = listener
         self._state_dir = state_dir
         self._settings = settings
+        self._settings_fd = -1
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
         self._running: dict[str, Running] = {}
@@ -80,9 +81,13 @@ class Supervisor:
         if not lock.acquire():
             raise CannotServe(f"another `kernelwire serve` uses {self._state_dir}: choose another --state-dir")
         try:
+            serve_file.remove(self._state_dir)  # of one that was killed
+            self._settings_fd = handed_settings.hand_on(self._settings)
             self._take_signals()
             await self._run(found)
         finally:
+            if self._settings_fd >= 0:
+                os.close(self._settings_fd)
             lock.release()
 
     async def _run(self, found: Bootstrapped) -> None:
@@ -100,6 +105,7 @@ class Supervisor:
                 starting.result()
             except ChildFailed as error:
                 raise CannotServe(str(error)) from None
+            serve_file.write(self._state_dir, ServeFile(self.url, os.getpid(), __version__))
             _say(f"kernelwire {__version__} on {self.url}")
             greet(found, self.url, self._state_dir, _say, terminal=sys.stdout.isatty())
             await self._keep_running()
@@ -115,27 +121,38 @@ class Supervisor:
         await self._start_front()
 
     async def _start_host(self) -> None:
-        await self._launch("host", ["_host", "--state-dir", str(self._state_dir)])
+        await self._launch("host", ["_host"])
 
     async def _start_front(self) -> None:
         descriptor = self._listener.fileno()
-        arguments = ["_front", "--state-dir", str(self._state_dir), "--listen-fd", str(descriptor)]
-        await self._launch("front", arguments, descriptor)
+        await self._launch("front", ["_front", "--listen-fd", str(descriptor)], descriptor)
 
     async def _launch(self, name: str, arguments: list[str], *descriptors: int) -> None:
-        child = await Child.start(name, arguments, pass_fds=descriptors)
+        given = ["--state-dir", str(self._state_dir), "--settings-fd", str(self._settings_fd)]
+        child = await Child.start(name, [*arguments, *given], pass_fds=[self._settings_fd, *descriptors])
         self._running[name] = child
         await child.ready(READY_S)
 
     async def _keep_running(self) -> None:
         """Start again whatever ends, until a signal comes."""
         async with asyncio.TaskGroup() as tasks:
-            keepers = [tasks.create_task(self._keep("front", self._start_front))]
-            if "host" in self._running:  # else it is one that stands alone
-                keepers.append(tasks.create_task(self._keep("host", self._start_host)))
+            keepers = [
+                tasks.create_task(self._keep("front", self._start_front)),
+                tasks.create_task(self._keep_host()),
+            ]
             await self._stop.wait()
             for keeper in keepers:
                 keeper.cancel()
+
+    async def _keep_host(self) -> None:
+        """Keep ours running; a host that stands alone, or of a `serve` that was killed, is followed by one of ours."""
+        lock = HostLock(self._state_dir / HOST_LOCK)
+        while "host" not in self._running:
+            await asyncio.sleep(FOREIGN_HOST_S)
+            if not lock.held_by_other():
+                with contextlib.suppress(ChildFailed):  # it is in `_running` then, and tried again there
+                    await self._start_host()
+        await self._keep("host", self._start_host)
 
     async def _keep(self, name: str, start: Callable[[], Awaitable[None]]) -> None:
         pause = RESTART_S
@@ -155,6 +172,7 @@ class Supervisor:
 
     async def _end(self) -> None:
         """Fronts first, so that nobody calls a host that ends; a second signal forces both."""
+        serve_file.remove(self._state_dir)
         forced = asyncio.create_task(self._force.wait())
         ending = asyncio.create_task(self._end_politely())
         await asyncio.wait({forced, ending}, return_when=asyncio.FIRST_COMPLETED)

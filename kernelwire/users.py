@@ -5,15 +5,19 @@ import getpass
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Literal
 
 from auth import bootstrap, passwords
 from auth.database import Database, default_url
 from auth.settings import AuthSettings
 from auth.users import Users
+from kernelwire.errors import BadInput
 
-
-class BadInput(Exception):
-    """`str(error)` says what was expected."""
+_CHANGED = {
+    "disable": "disabled; its tokens are no longer valid",
+    "enable": "enabled; its tokens that have not expired are valid again",
+    "remove": "removed; its tokens are no longer valid",
+}
 
 
 @contextlib.contextmanager
@@ -33,6 +37,18 @@ def set_password(users: Users, name: str, *, new: bool, from_stdin: bool) -> Non
     else:
         users.set_password(name, hashed)
     print(f"user {name} {'added' if new else 'has a new password; its tokens are no longer valid'}")  # noqa: T201
+
+
+def change(users: Users, name: str, action: Literal["disable", "enable", "remove"]) -> None:
+    """A disabled or removed user cannot log in, and no token of his is valid: where the service runs, within 2 s.
+
+    Sessions and running cells go on until they are closed or culled. Raises AuthError.
+    """
+    if action == "remove":
+        users.remove(name)
+    else:
+        users.set_disabled(name, action == "disable")
+    print(f"user {name} {_CHANGED[action]}")  # noqa: T201
 
 
 def show(users: Users) -> None:

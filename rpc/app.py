@@ -7,14 +7,18 @@ from aiohttp import web
 
 from rpc.context import Services
 from rpc.dispatch import Dispatcher
+from rpc.documents import DocumentsEndpoint
 from rpc.endpoint import Endpoint
 from rpc.health import HealthEndpoint
 from rpc.http_errors import answer_errors
 from rpc.methods import REGISTRY
+from rpc.metrics_endpoint import MetricsEndpoint
 from rpc.registry import Method
 from rpc.request_id import HEADER, REQUEST_ID, give_request_id
+from rpc.websocket import WebSocketEndpoint
 
 SERVICES = web.AppKey("services", Services)
+SOCKETS = web.AppKey("sockets", WebSocketEndpoint)
 
 
 def create_app(services: Services, registry: Mapping[str, Method[Any]] = REGISTRY) -> web.Application:
@@ -26,9 +30,16 @@ def create_app(services: Services, registry: Mapping[str, Method[Any]] = REGISTR
     app = web.Application(middlewares=[give_request_id, answer_errors])
     app[SERVICES] = services
     health = HealthEndpoint(services)
-    app.router.add_post("/rpc", Endpoint(services, Dispatcher(registry, services)).post)
+    dispatcher = Dispatcher(registry, services)
+    sockets = app[SOCKETS] = WebSocketEndpoint(services, dispatcher)
+    app.router.add_post("/rpc", Endpoint(services, dispatcher).post)
+    app.router.add_get("/ws", sockets.get, allow_head=False)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
+    documents = DocumentsEndpoint()
+    app.router.add_get("/openapi.json", documents.openapi)
+    app.router.add_get("/openrpc.json", documents.openrpc)
+    app.router.add_get("/metrics", MetricsEndpoint(services, sockets).metrics)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_drain)
     return app
@@ -36,10 +47,12 @@ def create_app(services: Services, registry: Mapping[str, Method[Any]] = REGISTR
 
 async def _drain(app: web.Application) -> None:
     services = app[SERVICES]
+    app[SOCKETS].stop()
     await services.lifecycle.drain(services.settings.drain_s)
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    request.app[SERVICES].metrics.response(response.status)
     # Nobody between the client and us may keep an answer, nor may a browser take it for a page.
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -1,16 +1,24 @@
 """What a method may use: the services of the front, and who calls."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from msgspec import structs
+
 from auth.authenticator import ALL_SCOPES
 from auth.errors import InvalidToken
+from auth.revocations import Revocable
+from auth.script_tokens import TokenPage, Wanted
 from auth.tokens import Claims
 from auth.users import User
 from kernel_bridge import hop
-from rpc.errors import InvalidParams
+from kernel_bridge.tracing import Span, Tracer
+from rpc.errors import InvalidParams, MethodNotFound
 from rpc.lifecycle import Lifecycle
 from rpc.limits import AnswerBudget, LongPolls
+from rpc.messages import Subscribed, SubscribeParams
+from rpc.metrics import Metrics
 from rpc.settings import RpcSettings
 
 R = TypeVar("R")
@@ -46,7 +54,33 @@ class Authenticator(Protocol):
 
     def check(self, token: str | None) -> Claims: ...
 
-    async def revoke(self, claims: Claims) -> None: ...
+    async def revoke(self, token: Revocable) -> None: ...
+
+    async def renew(self, claims: Claims) -> tuple[str, Claims]: ...
+
+    async def end_all(self, claims: Claims) -> None: ...
+
+    async def create_script_token(self, holder: Claims, wanted: Wanted) -> tuple[str, Claims]: ...
+
+    async def script_tokens(self, holder: Claims, limit: int, after: str | None = None) -> TokenPage: ...
+
+    async def revoke_script_token(self, holder: Claims, token_id: str) -> None: ...
+
+
+class Peer(Protocol):
+    """The WebSocket that a call came by; rpc.connection.Connection is the real one."""
+
+    def adopt(self, token: str, instead_of: str | None) -> None:
+        """Use `token` from now on: after a login for calls without one of their own, else where `instead_of` was."""
+        ...
+
+    async def subscribe(self, context: "Context", params: SubscribeParams) -> Subscribed:
+        """Raises LimitExceeded and the host's errors."""
+        ...
+
+    async def unsubscribe(self, subscription: int) -> int:
+        """The subscription's cursor. Raises InvalidParams."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +94,23 @@ class Services:
     settings: RpcSettings
     lifecycle: Lifecycle
     long_polls: LongPolls
+    metrics: Metrics
+    tracer: Tracer | None = None
+    """None while calls are not traced"""
 
     @classmethod
     def of(
-        cls, bridge: Bridge, authenticator: Authenticator, version: str, settings: RpcSettings | None = None
+        cls,
+        bridge: Bridge,
+        authenticator: Authenticator,
+        version: str,
+        settings: RpcSettings | None = None,
+        tracer: Tracer | None = None,
     ) -> "Services":
         """Services of a front that begins."""
         settings = settings or RpcSettings()
-        return cls(bridge, authenticator, version, settings, Lifecycle(), LongPolls(settings.long_polls))
+        polls = LongPolls(settings.long_polls)
+        return cls(bridge, authenticator, version, settings, Lifecycle(), polls, Metrics(version), tracer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +119,16 @@ class Exchange:
 
     request_id: str
     token: str | None
-    """of the Authorization header"""
+    """of the Authorization header, or of the WebSocket"""
     claims: Claims | None
     """of that token, if it was checked"""
     budget: AnswerBudget
+    peer: Peer | None = None
+    """the WebSocket; None over HTTP"""
+    sent: asyncio.Event | None = None
+    """is set when every call has been sent to the host, so that nothing that is read later overtakes it"""
+    traceparent: str | None = None
+    """the client's span, as it came"""
 
 
 @dataclass(slots=True)
@@ -91,8 +140,12 @@ class Context:
     notification: bool
     holder: Claims | None = None
     """whose token it is; None for methods without one"""
+    token: str | None = field(default=None, repr=False)
+    """the token itself, for what goes on after the call"""
     session_id: str = ""
     """the session that the call is about, for the log"""
+    span: Span | None = None
+    """the call's span, if it is traced"""
     entered: bool = field(default=False)
     """the method has run up to its first await: what it asks of the host is sent"""
 
@@ -119,10 +172,24 @@ class Context:
         self.session_id = session
         return session
 
+    @property
+    def peer(self) -> Peer:
+        """The WebSocket. Raises MethodNotFound over HTTP."""
+        if self.exchange.peer is None:
+            raise MethodNotFound("subscriptions are for WebSockets: connect to GET /ws, or call poll_output")
+        return self.exchange.peer
+
+    def adopt(self, token: str) -> None:
+        """A token was made by this call: the WebSocket that it came by, if it did, uses it from now on."""
+        if self.exchange.peer is not None:
+            self.exchange.peer.adopt(token, self.token)
+
     def wait_s(self, wait: float) -> float:
         """How long the answer may take: nobody waits for that of a notification."""
         return 0.0 if self.notification else wait
 
     async def ask(self, request: hop.Request[R], extra_s: float = 0.0) -> hop.Answer[R]:
         """The host's answer, at most `call_s` + `extra_s` seconds later. Raises kernel_bridge.errors."""
+        if self.span is not None:
+            request = structs.replace(request, traceparent=self.span.traceparent)
         return await self.services.bridge.call(request, timeout_s=self.services.settings.call_s + extra_s)

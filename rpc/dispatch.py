@@ -8,8 +8,6 @@ change or a result that it could not encode.
 import asyncio
 import difflib
 import logging
-import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,16 +18,16 @@ from auth.tokens import Claims
 from kernel_bridge import hop
 from kernel_bridge.errors import LimitExceeded, ShuttingDown
 from rpc import bearer, envelope, errors, logs
+from rpc.call_record import CallRecord
 from rpc.context import Context, Exchange, Services
 from rpc.envelope import Envelope, Item, Rejected
 from rpc.errors import ErrorObject
 from rpc.item_dispatch import Methods, Outcome, Response, Runner, dispatch_item
 from rpc.limits import AnswerBudget
+from rpc.metrics import UNKNOWN
 from rpc.registry import Method
 
 _NAME_CHARS = 64
-# Clients name sessions too, so nothing else may come into the log.
-_SESSION = re.compile(r"[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{1,8})[A-Za-z0-9_-]*")
 
 
 class Dispatcher:
@@ -40,7 +38,9 @@ class Dispatcher:
         self._services = services
         self._methods = Methods({name: self._runner(entry) for name, entry in registry.items()}, self._unknown)
 
-    async def dispatch(self, body: bytes, authorization: Sequence[str], request_id: str) -> bytes | None:
+    async def dispatch(
+        self, body: bytes, authorization: Sequence[str], request_id: str, traceparent: str | None = None
+    ) -> bytes | None:
         """The answer to `body`, or None if nothing in it asks for one.
 
         `authorization` are the request's Authorization headers. The calls of a batch start in its order and run at
@@ -48,22 +48,43 @@ class Dispatcher:
 
         Raises InvalidToken when a header is bad and some call needs a token; nothing was run then.
         """
+        received = self._read(body)
+        if isinstance(received, Rejected):
+            return msgspec.json.encode(self._refuse(received, request_id))
+        exchange = self._exchange(received, authorization, request_id, traceparent)
+        return await self._answer_envelope(received, exchange)
+
+    async def dispatch_message(self, body: bytes, exchange: Exchange) -> bytes | None:
+        """As `dispatch`, for a message of a WebSocket: `exchange` says whose it is.
+
+        Tokens are looked at call by call; one that a call brings itself goes before that of the WebSocket.
+        """
+        received = self._read(body)
+        if isinstance(received, Rejected):
+            return msgspec.json.encode(self._refuse(received, exchange.request_id))
+        return await self._answer_envelope(received, exchange)
+
+    def _read(self, body: bytes) -> Envelope | Rejected:
         try:
-            received = envelope.read(body, self._services.settings.batch_items)
+            return envelope.read(body, self._services.settings.batch_items)
         except (errors.RpcError, LimitExceeded) as error:
-            return msgspec.json.encode(self._refuse(Rejected(error, envelope.NULL), request_id))
-        exchange = self._exchange(received, authorization, request_id)
+            return Rejected(error, envelope.NULL)
+
+    async def _answer_envelope(self, received: Envelope, exchange: Exchange) -> bytes | None:
         responses = await self._answer_all(received.items, exchange)
         if not responses:
             return None
         return msgspec.json.encode(responses if received.batch else responses[0])
 
-    def _exchange(self, received: Envelope, authorization: Sequence[str], request_id: str) -> Exchange:
+    def _exchange(
+        self, received: Envelope, authorization: Sequence[str], request_id: str, traceparent: str | None
+    ) -> Exchange:
         budget = AnswerBudget(self._services.settings.batch_answer_bytes)
         if not authorization or not any(self._needs_token(item) for item in received.items):
-            return Exchange(request_id, None, None, budget)
+            return Exchange(request_id, None, None, budget, traceparent=traceparent)
         token = bearer.parse(authorization)
-        return Exchange(request_id, token, self._services.authenticator.check(token), budget)
+        claims = self._services.authenticator.check(token)
+        return Exchange(request_id, token, claims, budget, traceparent=traceparent)
 
     def _needs_token(self, item: Item | Rejected) -> bool:
         return isinstance(item, Item) and item.method in self._registry and self._registry[item.method].token
@@ -74,6 +95,9 @@ class Dispatcher:
             asyncio.create_task(self._answer(item, context)) for item, context in zip(items, contexts, strict=True)
         ]
         try:
+            if exchange.sent is not None:
+                await _all_entered(contexts, answers)
+                exchange.sent.set()
             await asyncio.wait(answers)
         except asyncio.CancelledError:
             # The client is gone. What it asked for is done all the same: each call gets to its first await, by
@@ -94,25 +118,26 @@ class Dispatcher:
 
     def _refuse(self, item: Rejected, request_id: str) -> Response:
         shown = errors.show(item.error, request_id)
-        logs.event(logging.INFO, "rpc.call", request_id=request_id, method="?", outcome=shown.code)
+        logs.event(logging.INFO, "rpc.call", request_id=request_id, method=UNKNOWN, outcome=shown.code)
+        self._services.metrics.call(UNKNOWN, shown.code, 0.0)
         return {"jsonrpc": "2.0", "error": shown.as_member(), "id": item.id}
 
     def _runner(self, entry: Method[Any]) -> Runner:
         async def run(context: Context, raw: Raw | None) -> Outcome:
             context.entered = True
-            started = time.monotonic()
+            record = CallRecord(entry.name, context)
             with self._services.lifecycle.call():
                 try:
                     answer = await self._call(entry, context, raw)
                 except asyncio.CancelledError:
                     if not self._services.lifecycle.end_cut_call():
-                        _log_call(entry.name, context, started, "gone")
+                        record.end("gone")
                         raise
                     answer = ShuttingDown()
                 except Exception as error:  # noqa: BLE001 (the border: every error becomes a response)
                     answer = error
             outcome = answer if isinstance(answer, Raw) else self._shown(answer, entry, context)
-            _log_call(entry.name, context, started, outcome.code if isinstance(outcome, ErrorObject) else "ok")
+            record.end(outcome.code if isinstance(outcome, ErrorObject) else "ok")
             return outcome
 
         return run
@@ -123,7 +148,7 @@ class Dispatcher:
             near = difflib.get_close_matches(name, self._registry, n=1) if len(name) <= _NAME_CHARS else []
             hint = f"; did you mean `{near[0]}`?" if near else ""
             outcome = errors.show(errors.MethodNotFound(f"`{name[:_NAME_CHARS]}`{hint}"), context.request_id)
-            _log_call("?", context, time.monotonic(), outcome.code)
+            CallRecord(UNKNOWN, context).end(outcome.code)
             return outcome
 
         return run
@@ -137,6 +162,7 @@ class Dispatcher:
         params, token = entry.reader.read(raw)
         if entry.token:
             context.holder = self._authorize(entry, context.exchange, token)
+            context.token = token or context.exchange.token
         result = await entry.handler(context, params)
         encoded = result.raw if isinstance(result, hop.Answer) else msgspec.json.encode(result)
         context.exchange.budget.take(len(encoded))
@@ -144,7 +170,7 @@ class Dispatcher:
 
     def _authorize(self, entry: Method[Any], exchange: Exchange, token: str | None) -> Claims:
         if exchange.claims is None:
-            claims = self._services.authenticator.check(token)
+            claims = self._services.authenticator.check(token if token is not None else exchange.token)
         elif token is None or token == exchange.token:
             claims = exchange.claims
         else:
@@ -158,21 +184,3 @@ async def _all_entered(contexts: Sequence[Context], answers: Sequence[asyncio.Ta
     # Tasks start within a few turns of the loop, so this ends; an event for each call would cost more.
     while not all(context.entered or task.done() for context, task in zip(contexts, answers, strict=True)):  # noqa: ASYNC110
         await asyncio.sleep(0)
-
-
-def _log_call(name: str, context: Context, started: float, outcome: str | int) -> None:
-    logs.event(
-        logging.INFO,
-        "rpc.call",
-        request_id=context.request_id,
-        method=name,
-        session=_short_session(context.session_id),
-        duration_ms=round((time.monotonic() - started) * 1000, 1),
-        outcome=outcome,
-    )
-
-
-def _short_session(session_id: str) -> str | None:
-    """What tells sessions apart comes after the id of the host, which all of them share. None if it is no such id."""
-    found = _SESSION.fullmatch(session_id)
-    return found[1] if found else None

@@ -32,7 +32,10 @@ class Endpoint:
             body = await self._body(request)
             try:
                 answer = await self._dispatcher.dispatch(
-                    body, request.headers.getall("Authorization", ()), request[REQUEST_ID]
+                    body,
+                    request.headers.getall("Authorization", ()),
+                    request[REQUEST_ID],
+                    request.headers.get("traceparent"),
                 )
             except InvalidToken as error:
                 raise http_errors.unauthorized(error) from None

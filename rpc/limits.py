@@ -47,10 +47,12 @@ class LongPolls:
 
 @dataclass(slots=True)
 class AnswerBudget:
-    """What the results of one HTTP request may still take, so that a batch cannot fill the memory."""
+    """What the results of one request may still take, so that a batch cannot fill the memory."""
 
     limit: int
     used: int = 0
+    within: "AnswerBudget | None" = None
+    """of all messages of one WebSocket: so much may wait for a client that does not read"""
 
     def take(self, size: int) -> None:
         """Count a result of `size` bytes. The first one is always within. Raises LimitExceeded."""
@@ -60,7 +62,15 @@ class AnswerBudget:
                 self.limit,
                 f"the results of this batch take more than {self.limit} bytes: ask for this one by itself",
             )
+        if self.within is not None:
+            self.within.take(size)
         self.used += size
+
+    def give_back(self) -> None:
+        """The results were sent: they are no weight on what this one is within."""
+        if self.within is not None:
+            self.within.used -= self.used
+        self.used = 0
 
 
 def check_code(settings: RpcSettings, code: str, expressions: Mapping[str, str] | None = None) -> None:
@@ -76,24 +86,31 @@ def check_metadata(settings: RpcSettings, metadata: Mapping[str, Any] | None) ->
     """Raise LimitExceeded for more than `metadata_bytes` of JSON, InvalidParams for what cannot reach the host."""
     if metadata is None:
         return
-    try:
-        size = len(msgspec.json.encode(metadata))
-        # The hop is msgpack, which has no integers above 64 bits.
-        msgspec.msgpack.encode(metadata)
-    except OverflowError as error:
-        raise InvalidParams("metadata", "integers of at most 64 bits") from error
-    except RecursionError as error:
-        raise InvalidParams("metadata", "an object of less nesting") from error
-    if _depth(metadata) > _METADATA_DEPTH:
-        raise InvalidParams("metadata", f"at most {_METADATA_DEPTH} levels of nesting")
+    check_object("metadata", metadata)
+    size = len(msgspec.json.encode(metadata))
     if size > settings.metadata_bytes:
         raise LimitExceeded(
             "metadata_bytes", settings.metadata_bytes, f"metadata may have {settings.metadata_bytes} bytes of JSON"
         )
 
 
+def check_object(member: str, value: Mapping[str, Any] | None) -> None:
+    """Raise InvalidParams for an object in the member of this name that cannot reach the host."""
+    if value is None:
+        return
+    try:
+        # The hop is msgpack, which has no integers above 64 bits.
+        msgspec.msgpack.encode(value)
+    except OverflowError as error:
+        raise InvalidParams(member, "integers of at most 64 bits") from error
+    except RecursionError as error:
+        raise InvalidParams(member, "an object of less nesting") from error
+    if _depth(value) > _DEPTH:
+        raise InvalidParams(member, f"at most {_DEPTH} levels of nesting")
+
+
 # Far below what an encoder's recursion allows, whatever stack it is called from.
-_METADATA_DEPTH = 100
+_DEPTH = 100
 
 
 def _depth(value: object) -> int:

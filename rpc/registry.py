@@ -32,14 +32,26 @@ class Method(Generic[P]):
     """the first paragraph of the handler's docstring"""
     handler: Handler[P]
     reader: ParamsReader[P]
+    raises: tuple[type[Exception], ...] = ()
+    """errors that do not follow from its params and scope, for the documents (rpc.error_docs)"""
+    websocket: bool = False
+    """whether it is there over WebSockets only"""
 
 
 def method(
-    name: str, *, params: type[P], result: Any, token: bool = True, scope: str | None = "evaluate"
+    name: str,
+    *,
+    params: type[P],
+    result: Any,
+    token: bool = True,
+    scope: str | None = "evaluate",
+    raises: tuple[type[Exception], ...] = (),
+    websocket: bool = False,
 ) -> Callable[[Handler[P]], Method[P]]:
     """Turn a handler into a Method; a Registry then finds it in its module.
 
-    `token`: whether a call needs one; `scope`: what the token must allow (None: any token will do).
+    `token`: whether a call needs one; `scope`: what the token must allow (None: any token will do); `raises`: errors
+    that do not follow from params and scope; `websocket`: it is there over WebSockets only (both for the documents).
     """
 
     def wrap(handler: Handler[P]) -> Method[P]:
@@ -47,7 +59,7 @@ def method(
         if any(member.name == TOKEN for member in reader.members):
             raise TypeError(f"{name}: `{TOKEN}` is the transport's own member")
         doc = " ".join((inspect.getdoc(handler) or "").split("\n\n")[0].split())
-        return Method(name, params, result, token, scope if token else None, doc, handler, reader)
+        return Method(name, params, result, token, scope if token else None, doc, handler, reader, raises, websocket)
 
     return wrap
 

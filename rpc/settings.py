@@ -16,6 +16,7 @@ class RpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     body_s: Seconds = 30.0
     """from the request's head to the last byte of its body"""
     batch_items: Count = 100
+    """calls in one batch"""
     batch_answer_bytes: Count = 64 << 20
     """of all results of one batch together; those beyond it are LimitExceeded"""
     code_bytes: Count = 1 << 20
@@ -33,8 +34,27 @@ class RpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """added for complete and inspect"""
     interrupt_s: Seconds = 30.0
     """added for interrupt, which escalates"""
+    export_s: Seconds = 30.0
+    """added for export_notebook"""
 
-    drain_s: Seconds = 5.0
+    ws_connections: Count = 1000
+    """WebSockets of one front"""
+    ws_messages: Count = 300
+    """messages of one WebSocket that are under way; while there are so many, or `body_bytes` of them, none is read"""
+    ws_subscriptions: Count = 1000
+    """of one user in one front"""
+    ws_page_bytes: Annotated[int, Meta(ge=1024, le=16 << 20)] = 256 << 10
+    """of events in one `output` notification; a longer event comes alone"""
+    ws_held_bytes: Count = 1 << 20
+    """pages that wait for a client that reads slowly; further ones are read from the log when these are sent"""
+    ws_ping_s: Seconds = 20.0
+    """a silent client is asked this often"""
+    ws_silence_s: Seconds = 60.0
+    """a client that neither sends nor takes anything for this long is gone"""
+    ws_close_s: Seconds = 2.0
+    """what a client is given to take what is left, and to answer the close"""
+
+    drain_s: Seconds = 1.0
     """what calls under way are given to end by themselves when the front stops"""
     retry_after_s: Seconds = 1.0
     """what a client is told to wait while the front stops"""

@@ -1,7 +1,9 @@
 """The methods of the service."""
 
-from rpc.methods import evaluate, introspect, kernel, output, session, worksheet
+from rpc.methods import comm, discover, evaluate, introspect, kernel, output, session, subscription, tokens, worksheet
 from rpc.registry import Registry
 
-REGISTRY = Registry.of_modules(session, evaluate, introspect, output, kernel, worksheet)
+REGISTRY = Registry.of_modules(
+    session, tokens, evaluate, introspect, output, subscription, kernel, worksheet, comm, discover
+)
 """Every method there is. Immutable."""

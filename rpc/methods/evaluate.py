@@ -1,13 +1,14 @@
 """Methods that run code."""
 
 from kernel_bridge import hop, results
+from kernel_bridge.errors import CellConflict
 from rpc.context import Context
 from rpc.limits import check_code, check_metadata
 from rpc.messages import EvaluateParams
 from rpc.registry import method
 
 
-@method("evaluate", params=EvaluateParams, result=results.Cell)
+@method("evaluate", params=EvaluateParams, result=results.Cell, raises=(CellConflict,))
 async def evaluate(context: Context, params: EvaluateParams) -> hop.Answer[results.Cell]:
     """Queue a cell and return it when it is done or `wait` is over, in the same shape; the cell goes on.
 

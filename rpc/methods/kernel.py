@@ -1,8 +1,9 @@
 """Methods that act on kernels."""
 
-from kernel_bridge import hop, results
+from kernel_bridge import hop, kernel_results, results
+from kernel_bridge.errors import KernelStartFailed, NotWaitingForInput
 from rpc.context import Context
-from rpc.messages import InputReplyParams, InterruptParams, Nothing
+from rpc.messages import InputReplyParams, InSessionParams, InterruptParams, Nothing
 from rpc.registry import method
 
 
@@ -18,7 +19,7 @@ async def interrupt(context: Context, params: InterruptParams) -> hop.Answer[res
     return await context.ask(request, context.services.settings.interrupt_s)
 
 
-@method("input_reply", params=InputReplyParams, result=results.InputTaken)
+@method("input_reply", params=InputReplyParams, result=results.InputTaken, raises=(NotWaitingForInput,))
 async def input_reply(context: Context, params: InputReplyParams) -> hop.Answer[results.InputTaken]:
     """Answer an input_request event; the first answer wins."""
     return await context.ask(
@@ -30,6 +31,27 @@ async def input_reply(context: Context, params: InputReplyParams) -> hop.Answer[
             value=params.value,
         )
     )
+
+
+@method("restart", params=InSessionParams, result=kernel_results.Restarted, raises=(KernelStartFailed,))
+async def restart(context: Context, params: InSessionParams) -> hop.Answer[kernel_results.Restarted]:
+    """Put a new kernel in place of the session's, which keeps its directory and log; answers when it is ready.
+
+    The running cell ends as `restarted`, those in the queue as `aborted`. It works while the kernel starts, runs a
+    cell, waits for input or is dead.
+    """
+    request = hop.Restart(caller=context.caller, request_id=context.request_id, session=context.session(params.session))
+    settings = context.services.settings
+    return await context.ask(request, settings.kernel_start_s + settings.interrupt_s)
+
+
+@method("kernel_info", params=InSessionParams, result=kernel_results.KernelInfo, raises=(KernelStartFailed,))
+async def kernel_info(context: Context, params: InSessionParams) -> hop.Answer[kernel_results.KernelInfo]:
+    """What the session's kernel said of itself when it started; it is started if it does not run."""
+    request = hop.KernelInfo(
+        caller=context.caller, request_id=context.request_id, session=context.session(params.session)
+    )
+    return await context.ask(request, context.services.settings.kernel_start_s)
 
 
 @method("list_kernels", params=Nothing, result=results.Kernelspecs, scope="read")

@@ -1,12 +1,13 @@
 """Methods of log-in and sessions."""
 
-from datetime import UTC, datetime
-
+from auth.errors import DatabaseUnavailable, LoginFailed, TooManyLogins
 from kernel_bridge import hop, results
+from kernel_bridge.errors import HostUnavailable, KernelStartFailed, LimitExceeded
 from rpc.context import Context
 from rpc.messages import (
     CloseSessionParams,
     Identity,
+    InSessionParams,
     ListSessionsParams,
     LoggedIn,
     LoggedOut,
@@ -15,11 +16,22 @@ from rpc.messages import (
     OpenSessionParams,
 )
 from rpc.registry import method
+from rpc.times import rfc3339
+
+_OPENING_ERRORS = (LimitExceeded, KernelStartFailed)
 
 
-@method("login", params=LoginParams, result=LoggedIn, token=False)
+@method(
+    "login",
+    params=LoginParams,
+    result=LoggedIn,
+    token=False,
+    raises=(LoginFailed, TooManyLogins, DatabaseUnavailable, HostUnavailable, *_OPENING_ERRORS),
+)
 async def login(context: Context, params: LoginParams) -> LoggedIn:
     """Open a session, or attach to `session`, and return a token for user and session.
+
+    Over a WebSocket it is from then on the token of calls that bring none.
 
     The user is checked first, so that a stranger learns nothing of sessions and kernelspecs.
     """
@@ -35,17 +47,18 @@ async def login(context: Context, params: LoginParams) -> LoggedIn:
     opened = (await context.ask(request, _start_s(context, params.start))).decode()
     context.session_id = opened.session
     token, claims = authenticator.issue(user, opened.session, opened.kernel)
+    context.adopt(token)
     return LoggedIn(
         token=token,
         session=opened.session,
         kernel=opened.kernel,
-        expires_at=_rfc3339(claims.expires_at),
+        expires_at=rfc3339(claims.expires_at),
         scopes=list(claims.scopes),
         closed_session=opened.closed_session,
     )
 
 
-@method("logout", params=Nothing, result=LoggedOut, scope=None)
+@method("logout", params=Nothing, result=LoggedOut, scope=None, raises=(DatabaseUnavailable,))
 async def logout(context: Context, _: Nothing) -> LoggedOut:
     """End this token. Its session and running cells go on."""
     await context.services.authenticator.revoke(context.claims)
@@ -61,11 +74,11 @@ async def whoami(context: Context, _: Nothing) -> Identity:
         user_id=claims.user_id,
         session=claims.session,
         scopes=list(claims.scopes),
-        expires_at=_rfc3339(claims.expires_at),
+        expires_at=rfc3339(claims.expires_at),
     )
 
 
-@method("open_session", params=OpenSessionParams, result=results.SessionOpened)
+@method("open_session", params=OpenSessionParams, result=results.SessionOpened, raises=_OPENING_ERRORS)
 async def open_session(context: Context, params: OpenSessionParams) -> hop.Answer[results.SessionOpened]:
     """Open one more session of this user, or attach to `session`, which opens a closed one again.
 
@@ -80,6 +93,14 @@ async def open_session(context: Context, params: OpenSessionParams) -> hop.Answe
         start=params.start,
     )
     return await context.ask(request, _start_s(context, params.start))
+
+
+@method("session_info", params=InSessionParams, result=results.SessionInfo, scope="read")
+async def session_info(context: Context, params: InSessionParams) -> hop.Answer[results.SessionInfo]:
+    """One session as it is now: its kernel, what runs and what waits."""
+    return await context.ask(
+        hop.SessionInfo(caller=context.caller, request_id=context.request_id, session=context.session(params.session))
+    )
 
 
 @method("list_sessions", params=ListSessionsParams, result=results.SessionList, scope="read")
@@ -105,8 +126,3 @@ async def close_session(context: Context, params: CloseSessionParams) -> hop.Ans
 
 def _start_s(context: Context, start: bool) -> float:
     return context.services.settings.kernel_start_s if start else 0.0
-
-
-def _rfc3339(epoch_s: float) -> str:
-    """UTC with milliseconds."""
-    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

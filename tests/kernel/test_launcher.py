@@ -408,6 +408,15 @@ def test_a_subclass_in_a_module_of_its_own_gets_everything(directory: Path) -> N
         assert client.sync()["replies"][-1]["content"]["status"] == "ok"
 
 
+def test_a_kernel_that_is_not_ipythons_has_no_subshells(directory: Path) -> None:
+    """It inherits the words from ipykernel's base class, but two threads of it were never meant to work at once."""
+    env = {"PYTHONPATH": str(ROOT)}
+    with KernelClient(directory, LAUNCHED, "tests.kernel.plain_kernel", env=env) as client:
+        assert client.info["implementation"] == "plain"
+        assert "kernelwire lossless" in client.info["supported_features"]
+        assert "kernel subshells" not in client.info["supported_features"]
+
+
 def launch_bare(*arguments: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [python, *arguments], capture_output=True, text=True, timeout=DEADLINE_S, check=False, cwd="/"

@@ -44,7 +44,8 @@ async def ended(home: House, cell: str) -> results.Cell:
 async def test_running_is_lost_and_queued_is_run(tmp_path: Path) -> None:
     crash(tmp_path, ("over", ["running", "done"]), ("ran", ["running", "stream"]), ("waits", []), ("last", []))
     async with house(tmp_path) as home:
-        home.sessions.recover()
+        home.sessions.expect_recovery()
+        await home.sessions.recover()
         lost = await ended(home, "ran")
         assert (lost.end, lost.text) == ("lost", "so far\n")
         assert [(await ended(home, cell)).text for cell in ("waits", "last")] == ["waits\n", "last\n"]
@@ -60,11 +61,13 @@ async def test_running_is_lost_and_queued_is_run(tmp_path: Path) -> None:
 async def test_recovering_twice_changes_nothing(tmp_path: Path) -> None:
     crash(tmp_path, ("ran", ["running"]))
     async with house(tmp_path) as home:
-        home.sessions.recover()
+        home.sessions.expect_recovery()
+        await home.sessions.recover()
         first = await ended(home, "ran")
     async with house(tmp_path) as again:
         newest = (await again.events(SESSION))[-1].seq
-        again.sessions.recover()
+        again.sessions.expect_recovery()
+        await again.sessions.recover()
         assert await ended(again, "ran") == first
         assert (await again.events(SESSION))[-1].seq == newest
 
@@ -75,7 +78,8 @@ async def test_a_session_that_cannot_be_recovered_leaves_the_others(tmp_path: Pa
     broken.mkdir()
     (broken / "session.json").write_bytes(b"{")
     async with house(tmp_path) as home:
-        home.sessions.recover()
+        home.sessions.expect_recovery()
+        await home.sessions.recover()
         assert (await ended(home, "waits")).text == "waits\n"
         assert home.sessions.count == 1
         assert msgspec.json.decode((tmp_path / "sessions" / SESSION / "session.json").read_bytes())["v"] == 1

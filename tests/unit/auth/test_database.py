@@ -15,7 +15,12 @@ from sqlalchemy.exc import ProgrammingError, StatementError
 
 from auth.database import DATABASE_FILE, Database, default_url
 from auth.errors import BadDatabaseUrl, DatabaseUnavailable, SchemaTooNew
+from auth.revocations import Revocations
 from auth.schema import metadata, revoked_tokens, users
+from auth.script_tokens import ScriptTokens, Wanted
+from auth.settings import AuthSettings
+from auth.tokens import Claims
+from auth.upgrade import upgrade
 from auth.users import Users
 
 UPGRADE = """\
@@ -54,6 +59,29 @@ def test_an_upgrade_twice_changes_nothing(database: Database) -> None:
     assert Users(database).all() == [user]
 
 
+def test_an_upgrade_from_the_first_schema_keeps_what_is_there(state_dir: Path) -> None:
+    state_dir.mkdir(mode=0o700)
+    (state_dir / DATABASE_FILE).touch(mode=0o600)
+    with contextlib.closing(Database(default_url(state_dir))) as database:
+        with database.writing() as connection:
+            upgrade(connection, "0001")
+        user = Users(database).add("ada", "hash")
+        token = Claims("t1", user.id, "ada", None, None, (), 1, 1_800_000_000, 1_800_000_100)
+        Revocations(database).add([token])
+        with database.reading() as connection:
+            assert "script_tokens" not in inspect(connection).get_table_names()
+
+        database.upgrade()
+
+        assert Users(database).all() == [user]
+        assert Revocations(database).read(1_800_000_000).revoked == {"t1"}
+        tokens = ScriptTokens(database, AuthSettings())
+        made = tokens.create(user.id, Wanted(("read",)), 1_800_000_000)
+        assert [token.token_id for token in tokens.page(user.id, 1_800_000_000, 10).tokens] == [made.token_id]
+        with database.reading() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
 def test_an_upgrade_leaves_logging_alone(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     root = logging.getLogger()
     before = (root.level, list(root.handlers), logging.getLogger("alembic").level, logging.getLogger(__name__).disabled)
@@ -68,7 +96,7 @@ def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
     with pytest.raises(SchemaTooNew, match="9999") as caught:
         database.upgrade()
     assert caught.value.found == "9999"
-    assert caught.value.known == "0001"
+    assert caught.value.known == "0002"
     with database.reading() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
 
@@ -94,7 +122,7 @@ def test_an_upgrade_that_fails_half_way_leaves_nothing(state_dir: Path) -> None:
 
 def test_processes_that_upgrade_at_once(state_dir: Path, at_once: Callable[[str, Path], list[str]]) -> None:
     state_dir.mkdir(mode=0o700)
-    assert at_once(UPGRADE, state_dir) == ["0001"] * 3
+    assert at_once(UPGRADE, state_dir) == ["0002"] * 3
 
 
 def test_an_upgrade_waits_for_a_lock_that_sqlite_would_not_wait_for(

@@ -14,6 +14,8 @@ def test_every_error_is_drawn_in_the_tree_and_reads_as_a_sentence() -> None:
         errors.InvalidToken("expired"),
         errors.Forbidden("read"),
         errors.DatabaseUnavailable(),
+        errors.BadTokenRequest("name", "letters"),
+        errors.TooManyTokens(3),
         errors.UserExists("ada"),
         errors.UserNotFound("ada"),
         errors.BadUserName("a b", "letters"),

@@ -31,8 +31,13 @@ class Script:
         self.came = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.go = asyncio.Event()
+        self.done = asyncio.Event()
 
     async def answer(self, asked: hop.AnyRequest) -> bytes:
+        if isinstance(asked, hop.CloseSession):
+            self.came.set()
+            await self._wait()
+            self.done.set()
         if not isinstance(asked, hop.Evaluate):
             return b"{}"
         self.seen.append(asked.code)
@@ -42,12 +47,15 @@ class Script:
         if asked.code == "broken":
             raise ValueError("words of the host's own")
         if asked.code == "wait":
-            try:
-                await self.go.wait()
-            except asyncio.CancelledError:
-                self.cancelled.set()
-                raise
+            await self._wait()
         return msgspec.json.encode(asked.code)
+
+    async def _wait(self) -> None:
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
 
 class Hop:
@@ -149,10 +157,12 @@ async def test_a_host_that_comes_later_is_found(tmp_path: Path) -> None:
 async def test_a_host_that_goes_fails_the_calls_under_way_and_none_is_sent_again(ends: Hop) -> None:
     call = asyncio.create_task(ends.evaluate("wait"))
     await ends.script.came.wait()
-    assert ends.server is not None
-    await ends.server.close()
+    gone = ends.server
+    assert gone is not None
+    gone._channel.close()  # pyright: ignore[reportPrivateUsage]  as a crash does: without a word
     with pytest.raises(HostUnavailable):
         await call
+    await gone.close()
     ends.serve()
     assert await ends.client.wait_ready(ANSWER_S)
     assert await ends.evaluate("after") == b'"after"'
@@ -167,6 +177,54 @@ async def test_a_replaced_host_is_noticed_by_its_instance(ends: Hop) -> None:
     with pytest.raises(HostUnavailable):
         await call
     assert await ends.client.wait_ready(ANSWER_S)
+
+
+async def test_calls_that_wait_for_a_replaced_or_frozen_host_are_never_run_later(ends: Hop) -> None:
+    gone = ends.server
+    assert gone is not None
+    gone._channel.close()  # pyright: ignore[reportPrivateUsage]  as a crash does: without a word
+    await gone.close()
+    calls = [asyncio.create_task(ends.evaluate("told that it failed")) for _ in range(3)]
+    await asyncio.sleep(0)
+    ends.serve()  # before the client has noticed: its messages reach the new host
+    for call in calls:
+        with pytest.raises(HostUnavailable):
+            await call
+    assert await ends.client.wait_ready(ANSWER_S)
+    assert await ends.evaluate("now") == b'"now"'
+    assert ends.script.seen == ["now"]
+
+
+async def test_an_expired_call_is_not_run(ends: Hop) -> None:
+    request = hop.Evaluate(caller=CALLER, session="s", code="too late")
+    hello = msgspec.msgpack.encode(hop.Hello(hop.PROTO, "x", make_secret(ends.state_dir)))
+    late = msgspec.msgpack.encode(hop.Call(1, request, expires=1.0))
+    answers = await raw(ends, hello, late)
+    assert isinstance(answers[1], hop.Reply)
+    assert answers[1].fault is not None
+    assert answers[1].fault.kind == "HostUnavailable"
+    assert ends.script.seen == []
+
+
+async def test_what_changes_something_is_done_though_its_caller_goes(ends: Hop) -> None:
+    closing = hop.CloseSession(caller=CALLER, session="wait", delete=True)
+    call = asyncio.create_task(ends.client.call(closing, timeout_s=ANSWER_S))
+    await ends.script.came.wait()
+    call.cancel()
+    await asyncio.wait([call])
+    ends.script.go.set()
+    async with asyncio.timeout(ANSWER_S):
+        await ends.script.done.wait()
+    assert not ends.script.cancelled.is_set()
+
+
+async def test_a_call_that_is_cancelled_at_once_has_begun(ends: Hop) -> None:
+    call = asyncio.create_task(ends.evaluate("wait"))
+    await asyncio.sleep(0)
+    call.cancel()
+    async with asyncio.timeout(ANSWER_S):
+        await ends.script.cancelled.wait()
+    assert ends.script.seen == ["wait"]
 
 
 async def test_a_host_that_stops_says_so(ends: Hop) -> None:

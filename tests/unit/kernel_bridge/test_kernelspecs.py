@@ -95,6 +95,25 @@ def test_other_kernels_are_started_as_they_say(argv: list[str], language: str) -
 
 
 @pytest.mark.parametrize(
+    ("language", "metadata", "subshells"),
+    [
+        ("python", {}, True),
+        ("bash", {}, False),
+        ("bash", {"kernelwire": {"subshells": True}}, True),
+        ("python", {"kernelwire": {"subshells": False}}, False),
+        ("python", {"kernelwire": {"launcher": False}}, False),
+    ],
+)
+def test_whose_subshells_are_relied_on(language: str, metadata: Any, subshells: bool) -> None:
+    assert spec(["python", "-m", "some_kernel", *FILE], language, metadata).subshells is subshells
+
+
+async def test_members_that_nobody_knows_are_left_out(specs: Kernelspecs, folder: Path) -> None:
+    install(folder, "odd", codemirror_mode="shell")
+    assert (await specs.get("odd")).name == "odd"
+
+
+@pytest.mark.parametrize(
     ("language", "says", "launcher"), [("python", False, False), ("bash", True, True), ("bash", 1, False)]
 )
 def test_metadata_has_the_last_word(language: str, says: object, launcher: bool) -> None:

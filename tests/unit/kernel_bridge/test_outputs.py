@@ -197,7 +197,7 @@ def test_head_and_tail_of_a_long_stream_are_kept() -> None:
     assert 45_000 < len(head) <= 50_000
     assert 43_000 < len(tail) <= 100_000 - len(head)
     missing = len(everything) - len(head) - len(tail)
-    assert folded.truncated == Truncated(missing, missing // len(lines[0]))
+    assert folded.truncated == Truncated(missing, missing // len(lines[0]), at=1)
     assert folded.text() == f"{head}... {missing} bytes omitted ...\n{tail}"
 
 
@@ -207,7 +207,7 @@ def test_one_huge_stream_event_is_cut() -> None:
     head, tail = plain(folded)
     assert text.startswith(head)
     assert text.endswith(tail)
-    assert folded.truncated == Truncated(len(text.encode()) - len((head + tail).encode()), 1)
+    assert folded.truncated == Truncated(len(text.encode()) - len((head + tail).encode()), 1, at=1)
 
 
 def test_whole_outputs_in_the_middle_are_dropped() -> None:
@@ -254,7 +254,7 @@ def test_a_huge_error_keeps_its_name_and_its_end() -> None:
 
 def test_an_omitted_event_is_counted() -> None:
     folded = fold(stream("a"), event("omitted", bytes=17, mime="image/png"), stream("b"))
-    assert folded.truncated == Truncated(17, 1)
+    assert folded.truncated == Truncated(17, 1, at=1)
     assert folded.text() == "a\n... 17 bytes omitted ...\nb"
 
 

@@ -11,9 +11,12 @@ import msgspec
 
 from auth.authenticator import ALL_SCOPES
 from auth.errors import DatabaseUnavailable, InvalidToken, LoginFailed
+from auth.revocations import Revocable
+from auth.script_tokens import TokenPage, Wanted
 from auth.tokens import Claims
 from auth.users import User
-from kernel_bridge import hop, results
+from kernel_bridge import hop, kernel_results, results, worksheet_results
+from kernel_bridge.stats import Stats
 from rpc.context import Services
 from rpc.dispatch import Dispatcher
 from rpc.methods import REGISTRY
@@ -70,6 +73,17 @@ RESULTS: dict[type[Any], type[Any]] = {
     hop.ListSessions: results.SessionList,
     hop.CloseSession: results.SessionClosed,
     hop.GetCell: results.Cell,
+    hop.Stats: Stats,
+    hop.SessionInfo: results.SessionInfo,
+    hop.Restart: kernel_results.Restarted,
+    hop.IsComplete: kernel_results.CodeStatus,
+    hop.KernelInfo: kernel_results.KernelInfo,
+    hop.CommOpen: kernel_results.CommSent,
+    hop.CommMsg: kernel_results.CommSent,
+    hop.CommClose: kernel_results.CommSent,
+    hop.History: worksheet_results.History,
+    hop.ListCells: worksheet_results.CellList,
+    hop.ExportNotebook: worksheet_results.Notebook,
 }
 
 
@@ -103,6 +117,16 @@ class FakeBridge:
             hop.Interrupt: results.Interruption(None, "not_running", None),
             hop.InputReply: results.InputTaken("i1"),
             hop.ListKernels: results.Kernelspecs([]),
+            hop.SessionInfo: results.SessionInfo(SESSION, "python3", "none", False, 0, None, 0, "", ""),
+            hop.Restart: kernel_results.Restarted(SESSION, "python3", None, 0, None),
+            hop.IsComplete: kernel_results.CodeStatus("complete", ""),
+            hop.KernelInfo: kernel_results.KernelInfo("5.3", "ipython", "9", {}, "", [], [], lossless=True),
+            hop.CommOpen: kernel_results.CommSent("m"),
+            hop.CommMsg: kernel_results.CommSent("m"),
+            hop.CommClose: kernel_results.CommSent("m"),
+            hop.History: worksheet_results.History([], None),
+            hop.ListCells: worksheet_results.CellList([], None),
+            hop.ExportNotebook: worksheet_results.Notebook([], {}),
             **self.answers,
         }
 
@@ -160,8 +184,23 @@ class FakeAuthenticator:
             raise InvalidToken("malformed")
         return known[token]
 
-    async def revoke(self, claims: Claims) -> None:
+    async def revoke(self, token: Revocable) -> None:
+        self.revoked.add(token.token_id)
+
+    async def renew(self, claims: Claims) -> tuple[str, Claims]:
+        return TOKEN, claims
+
+    async def end_all(self, claims: Claims) -> None:
         self.revoked.add(claims.token_id)
+
+    async def create_script_token(self, holder: Claims, wanted: Wanted) -> tuple[str, Claims]:
+        return BARE_TOKEN, self._claims(ANN, None, wanted.scopes)
+
+    async def script_tokens(self, holder: Claims, limit: int, after: str | None = None) -> TokenPage:
+        return TokenPage([], None)
+
+    async def revoke_script_token(self, holder: Claims, token_id: str) -> None:
+        self.revoked.add(token_id)
 
     def _claims(self, user: User, session: str | None, scopes: tuple[str, ...]) -> Claims:
         return Claims(TOKEN, user.id, user.name, session, "python3", scopes, 1, 0, EXPIRES_AT)

@@ -22,6 +22,8 @@ CONTRACT: list[tuple[int, str, set[str], Exception]] = [
     (-32003, "Forbidden", {"scope"}, auth_errors.Forbidden("evaluate")),
     (-32004, "RateLimited", {"retry_after_s"}, auth_errors.TooManyLogins(1.0)),
     (-32005, "LimitExceeded", {"limit", "value"}, bridge_errors.LimitExceeded("disk", None)),
+    (-32602, "Invalid params", {"member", "expected"}, auth_errors.BadTokenRequest("name", "letters")),
+    (-32005, "LimitExceeded", {"limit", "value"}, auth_errors.TooManyTokens(100)),
     (-32010, "SessionNotFound", {"closed"}, bridge_errors.SessionNotFound("s", closed=True)),
     (-32011, "CellNotFound", set(), bridge_errors.CellNotFound("c")),
     (-32012, "KernelspecNotFound", {"available"}, bridge_errors.KernelspecNotFound("k", ["python3"])),

@@ -7,7 +7,7 @@ import pytest
 from kernel_bridge import errors as bridge_errors
 from kernel_bridge import hop, results
 from kernel_bridge.errors import KernelspecNotFound
-from tests.unit.rpc.fakes import PASSWORD, SESSION, TOKEN, Front
+from tests.unit.rpc.fakes import PASSWORD, READ_TOKEN, SESSION, TOKEN, Front
 
 CALLER = hop.Caller("u1", "ann")
 FACTS: dict[str, Any] = {"caller": CALLER, "request_id": "req-1"}
@@ -48,6 +48,31 @@ FACTS: dict[str, Any] = {"caller": CALLER, "request_id": "req-1"}
         ("close_session", {}, hop.CloseSession(**FACTS, session=SESSION)),
         ("close_session", {"session": "s", "delete": True}, hop.CloseSession(**FACTS, session="s", delete=True)),
         ("get_cell", ["c"], hop.GetCell(**FACTS, session=SESSION, cell="c")),
+        ("session_info", [], hop.SessionInfo(**FACTS, session=SESSION)),
+        ("restart", ["s"], hop.Restart(**FACTS, session="s")),
+        ("is_complete", ["if x:"], hop.IsComplete(**FACTS, session=SESSION, code="if x:")),
+        ("kernel_info", None, hop.KernelInfo(**FACTS, session=SESSION)),
+        ("list_cells", {}, hop.ListCells(**FACTS, session=SESSION)),
+        (
+            "list_cells",
+            ["s", True, 5, "c", 2048],
+            hop.ListCells(**FACTS, session="s", outputs=True, limit=5, after="c", max_bytes=2048),
+        ),
+        (
+            "history",
+            {"limit": 5, "after": "c", "results": True},
+            hop.History(**FACTS, session=SESSION, limit=5, after="c", results=True),
+        ),
+        ("export_notebook", ["s", False], hop.ExportNotebook(**FACTS, session="s", outputs=False)),
+        ("comm_open", ["target"], hop.CommOpen(**FACTS, session=SESSION, target_name="target")),
+        (
+            "comm_msg",
+            {"comm_id": "m", "data": {"a": 1}, "metadata": {"b": 2}, "buffers": ["AAH/", ""], "session": "s"},
+            hop.CommMsg(
+                **FACTS, session="s", comm_id="m", data={"a": 1}, metadata={"b": 2}, buffers=[b"\x00\x01\xff", b""]
+            ),
+        ),
+        ("comm_close", ["m"], hop.CommClose(**FACTS, session=SESSION, comm_id="m")),
     ],
 )  # fmt: skip
 async def test_what_the_host_is_asked(method: str, params: object, asked: object) -> None:
@@ -66,6 +91,11 @@ async def test_what_the_host_is_asked(method: str, params: object, asked: object
         ("open_session", {}, 10),
         ("open_session", {"start": True}, 70),
         ("get_cell", {"cell": "c"}, 10),
+        ("restart", {}, 100),
+        ("kernel_info", {}, 70),
+        ("is_complete", {"code": ""}, 72),
+        ("comm_msg", {"comm_id": "m"}, 72),
+        ("export_notebook", {}, 40),
     ],
 )
 async def test_every_question_is_bounded(method: str, params: object, timeout_s: float) -> None:
@@ -128,7 +158,37 @@ async def test_whoami_and_logout() -> None:
     assert (await front.send(request))["error"]["data"] == {"reason": "revoked"}
 
 
-@pytest.mark.parametrize("method", ["evaluate", "complete", "inspect"])
+@pytest.mark.parametrize(
+    ("params", "member"),
+    [
+        ({"comm_id": ""}, "comm_id"),
+        ({"comm_id": "m", "buffers": ["not base64!"]}, "buffers"),
+        ({"comm_id": "m", "buffers": "AAH/"}, "buffers"),
+        ({"comm_id": "m", "data": [1]}, "data"),
+        ({"comm_id": "m", "data": {"n": 2**64}}, "data"),
+        ({"comm_id": "m", "metadata": {"n": -(2**64)}}, "metadata"),
+    ],
+)
+async def test_comm_messages_that_cannot_be_sent(params: object, member: str) -> None:
+    front = Front.of()
+    error = await front.error("comm_msg", params)
+    assert (error["code"], error["data"]["member"]) == (-32602, member)
+    assert front.bridge.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "allowed"),
+    [
+        ("session_info", True), ("list_cells", True), ("history", True), ("export_notebook", True),
+        ("restart", False), ("kernel_info", False),
+    ],
+)  # fmt: skip
+async def test_what_a_token_for_reading_may_do(method: str, allowed: bool) -> None:
+    response = await Front.of().call(method, None, READ_TOKEN)
+    assert response.get("error", {}).get("code") == (None if allowed else -32003)
+
+
+@pytest.mark.parametrize("method", ["evaluate", "complete", "inspect", "is_complete"])
 async def test_too_much_code(method: str) -> None:
     front = Front.of(code_bytes=8)
     error = await front.error(method, {"code": "é" * 5})

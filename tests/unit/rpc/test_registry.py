@@ -59,10 +59,13 @@ def test_the_table_is_immutable() -> None:
 
 def test_the_methods_of_the_contract() -> None:
     assert set(REGISTRY) == {
-        "login", "logout", "whoami", "open_session", "list_sessions", "close_session", "evaluate", "complete",
-        "inspect", "poll_output", "interrupt", "input_reply", "list_kernels", "get_cell",
+        "login", "logout", "whoami", "refresh", "logout_all", "create_token", "list_tokens", "revoke_token",
+        "open_session", "list_sessions", "close_session", "evaluate", "complete",
+        "inspect", "poll_output", "subscribe", "unsubscribe", "interrupt", "input_reply", "list_kernels", "get_cell",
+        "session_info", "restart", "is_complete", "kernel_info", "history", "list_cells", "export_notebook",
+        "comm_open", "comm_msg", "comm_close", "rpc.discover",
     }  # fmt: skip
-    assert [name for name, entry in REGISTRY.items() if not entry.token] == ["login"]
+    assert [name for name, entry in REGISTRY.items() if not entry.token] == ["login", "rpc.discover"]
     assert {entry.scope for entry in REGISTRY.values()} <= {None, *ALL_SCOPES}
     assert all(entry.doc for entry in REGISTRY.values())
 
@@ -78,6 +81,16 @@ def test_the_methods_of_the_contract() -> None:
         ("complete", "code cursor_pos session"),
         ("inspect", "code cursor_pos detail_level session"),
         ("poll_output", "cursor session cell wait limit max_bytes"),
+        ("is_complete", "code session"),
+        ("kernel_info", "session"),
+        ("session_info", "session"),
+        ("restart", "session"),
+        ("history", "session limit after results max_bytes"),
+        ("list_cells", "session outputs limit after max_bytes"),
+        ("export_notebook", "session outputs"),
+        ("comm_open", "target_name data comm_id metadata buffers session"),
+        ("comm_msg", "comm_id data metadata buffers session"),
+        ("comm_close", "comm_id data metadata buffers session"),
     ],
 )
 def test_positional_order_is_that_of_the_contract(name: str, members: str) -> None:

@@ -1,0 +1,26 @@
+"""What each line of the log says of the call that it belongs to."""
+
+import re
+from contextlib import AbstractContextManager
+
+from structlog.contextvars import bound_contextvars
+
+from kernel_bridge import hop
+
+# Clients name sessions, so nothing but what a session's id can be may come into the log.
+_SESSION = re.compile(r"[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{1,8})[A-Za-z0-9_-]*")
+
+
+def session_in_log(session: str | None) -> str | None:
+    """What tells sessions apart comes after the id of the host, which all of them share. None if it is no such id."""
+    found = _SESSION.fullmatch(session or "")
+    return found[1] if found is not None else None
+
+
+def of_call(asked: hop.AnyRequest) -> AbstractContextManager[None]:
+    """Lines of the block, and of tasks that it starts, have the call's request_id and session (8 characters)."""
+    facts = {"request_id": asked.request_id} if asked.request_id else {}
+    session = session_in_log(getattr(asked, "session", None))
+    if session is not None:
+        facts["session"] = session
+    return bound_contextvars(**facts)
