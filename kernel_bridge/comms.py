@@ -9,22 +9,30 @@ from typing import Any
 
 from kernel_bridge import hop
 from kernel_bridge.errors import InvalidArgument
+from kernel_bridge.kernel import Kernel
 from kernel_bridge.kernel_results import CommSent
 from kernel_bridge.kernel_slot import KernelSlot
 
+MAX_OPENED = 10_000
+"""comms of front ends that are known as such; further ones are on the main shell"""
+
 
 class Comms:
-    """Sends in the order of arrival, to a subshell where the kernel has them: there a message does not wait behind a
-    running cell, and a callback that takes long keeps neither cells nor introspection waiting. What a message causes
-    belongs to no cell.
+    """Sends in the order of arrival. What a message causes belongs to no cell.
 
-    ipykernel hands a message for a comm that a cell made to the main shell all the same, where asyncio code may wait
-    for it: it is handled while an async cell awaits, else after the cell.
+    A comm that a front end opened lives on a subshell, where the kernel has them: its messages do not wait behind a
+    running cell, and a callback that takes long keeps neither cells nor introspection waiting.
+
+    A comm that a cell made, as widgets are, has asyncio code and thread-bound objects around it: its messages go to
+    the main shell. ipykernel handles them while an async cell awaits, else after the cell. On a subshell ipykernel 7.4
+    would hand some of them back to the main shell, and so out of order (BaseComm._reply_subshell_for).
     """
 
     def __init__(self, slot: KernelSlot) -> None:
         self._slot = slot
         self._order = asyncio.Lock()  # waking up after a wait must not reorder messages
+        self._kernel = ""
+        self._opened: set[str] = set()  # by front ends, in the kernel of that name
 
     async def open(self, asked: hop.CommOpen) -> CommSent:
         """Open a comm; a kernel is started if need be. Raises KernelStartFailed, KernelBusy, KernelDied."""
@@ -42,5 +50,20 @@ class Comms:
         content = {"comm_id": comm_id, **content, "data": asked.data or {}}
         async with self._order:
             kernel = await self._slot.ready()
-            await kernel.send_comm(msg_type, content, metadata=asked.metadata or {}, buffers=asked.buffers or [])
+            subshell = await kernel.subshell("comm") if self._is_opened(kernel, msg_type, comm_id) else None
+            kernel.send_comm(
+                msg_type, content, subshell=subshell, metadata=asked.metadata or {}, buffers=asked.buffers or []
+            )
         return CommSent(comm_id)
+
+    def _is_opened(self, kernel: Kernel, msg_type: str, comm_id: str) -> bool:
+        """Whether a front end opened the comm, or does so now; no comm outlives its kernel."""
+        if kernel.kid != self._kernel:
+            self._kernel = kernel.kid
+            self._opened.clear()
+        if msg_type == "comm_open" and len(self._opened) < MAX_OPENED:
+            self._opened.add(comm_id)
+        found = comm_id in self._opened
+        if msg_type == "comm_close":
+            self._opened.discard(comm_id)
+        return found

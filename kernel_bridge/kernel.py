@@ -176,14 +176,16 @@ class Kernel:
             raise KernelDied(self.exit.exit)
         return await self._channels.ask(msg_type, content, deadline_s=deadline_s, channel=channel, subshell=subshell)
 
-    async def send_comm(
-        self, msg_type: str, content: dict[str, Any], *, metadata: dict[str, Any], buffers: Sequence[bytes]
+    def send_comm(
+        self,
+        msg_type: str,
+        content: dict[str, Any],
+        *,
+        subshell: str | None,
+        metadata: dict[str, Any],
+        buffers: Sequence[bytes],
     ) -> None:
-        """Send a comm message, to a subshell of their own where the kernel has them. Nothing answers it.
-
-        Raises KernelBusy, KernelDied.
-        """
-        subshell = await self.subshell("comm")
+        """Send a comm message, which nothing answers. `subshell`: None for the main shell. Raises KernelDied."""
         if self.exit is not None:
             raise KernelDied(self.exit.exit)
         self._channels.send("shell", msg_type, content, subshell=subshell, metadata=metadata, buffers=buffers)

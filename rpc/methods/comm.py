@@ -14,7 +14,8 @@ _KERNEL_ERRORS = (KernelStartFailed, KernelDied, KernelBusy)
 async def comm_open(context: Context, params: CommOpenParams) -> hop.Answer[kernel_results.CommSent]:
     """Open a comm to a target that the kernel has registered; the kernel is started if it does not run.
 
-    It does not wait behind a running cell where the kernel has subshells. What it causes are events of no cell.
+    Where the kernel has subshells, such a comm lives on one: its messages do not wait behind a running cell. What it
+    causes are events of no cell.
     """
     _check(params)
     request = hop.CommOpen(
@@ -34,7 +35,7 @@ async def comm_open(context: Context, params: CommOpenParams) -> hop.Answer[kern
 async def comm_msg(context: Context, params: CommMsgParams) -> hop.Answer[kernel_results.CommSent]:
     """Send a message to a comm, to change a widget's value for instance.
 
-    The kernel ignores it if it has no such comm. Messages of a session arrive in the order in which the host got them;
+    The kernel ignores it if it has no such comm. Messages of one comm arrive in the order in which the host got them.
     ipykernel handles one for a widget that a cell made while an async cell awaits, else between cells.
     """
     _check(params)
