@@ -6,11 +6,47 @@ import contextlib
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.errors import KernelBusy, KernelDied
 from kernel_bridge.kernel import Kernel
+from kernel_bridge.kernel_slot import KernelSlot
 from kernel_bridge.results import InterruptStep
 from kernel_bridge.settings import BridgeSettings
 
 BEGIN_S = 1.0
 """a SIGINT before the kernel has begun with the cell is ignored by ipykernel: wait for that, but not longer"""
+
+
+class Interrupts:
+    """The escalations of one session's cells: one for each cell, shared by all who ask for it."""
+
+    def __init__(self, slot: KernelSlot, settings: BridgeSettings) -> None:
+        self._slot = slot
+        self._settings = settings
+        self.tasks: set[asyncio.Task[InterruptStep]] = set()
+
+    async def interrupt(self, cell: LiveCell) -> InterruptStep:
+        """Interrupt the running `cell`; it goes on though the caller leaves."""
+        cell.interrupted = True
+        cell.may_kill = cell.may_kill or self._settings.interrupt_kill
+        return await asyncio.shield(self._escalate(cell))
+
+    def timed_out(self, cell: LiveCell) -> None:
+        """The cell's `timeout` is over: interrupt it, if need be by killing the kernel."""
+        if not cell.completed.is_set():
+            cell.timed_out = cell.may_kill = True
+            self._escalate(cell)
+
+    def _escalate(self, cell: LiveCell) -> "asyncio.Task[InterruptStep]":
+        if cell.escalation is None or (cell.escalation.done() and not cell.ended.is_set()):
+            cell.escalation = asyncio.create_task(self._interrupted(cell), name="interrupt")
+            self.tasks.add(cell.escalation)
+            cell.escalation.add_done_callback(self.tasks.discard)
+        return cell.escalation
+
+    async def _interrupted(self, cell: LiveCell) -> InterruptStep:
+        kernel = self._slot.kernel
+        if kernel is None:  # it has just died: the cell ends of that
+            await _within(cell.ended, self._settings.idle_grace_s)
+            return "not_running"
+        return await interrupt(kernel, cell, self._settings)
 
 
 async def interrupt(kernel: Kernel, cell: LiveCell, settings: BridgeSettings) -> InterruptStep:

@@ -1,22 +1,20 @@
 """A session's queue at work: one execute_request in flight, each cell run at most once and ended with a reason."""
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
 
 import msgspec
 
-from kernel_bridge import events, execute_reply, log_context, recovery
+from kernel_bridge import events, execute_reply, input_request, log_context, recovery
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.clock import utcnow
 from kernel_bridge.errors import KernelStartFailed, NotWaitingForInput
-from kernel_bridge.event_contents import CellChanged, CellEnded, Gap, InputRequest
-from kernel_bridge.interrupt import interrupt
+from kernel_bridge.event_contents import CellChanged, CellEnded, Gap
+from kernel_bridge.interrupt import Interrupts
 from kernel_bridge.journal import Journal
 from kernel_bridge.kernel import Kernel
 from kernel_bridge.kernel_record import ExitRecord
@@ -50,7 +48,7 @@ class Runner:
         self._settings = settings
         self._done = done
         self._worker: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[InterruptStep]] = set()
+        self._interrupts = Interrupts(slot, settings)
         self._closing = False
         self._segment = 0
 
@@ -81,10 +79,8 @@ class Runner:
         self._end(cell, "lost")
 
     async def interrupt(self, cell: LiveCell) -> InterruptStep:
-        """Interrupt the running `cell`; callers at the same time share one escalation."""
-        cell.interrupted = True
-        cell.may_kill = cell.may_kill or self._settings.interrupt_kill
-        return await asyncio.shield(self._escalate(cell))
+        """Interrupt the running `cell` and say which step worked."""
+        return await self._interrupts.interrupt(cell)
 
     def answer_input(self, input_id: str, value: str) -> None:
         """Give the running cell its input. Raises NotWaitingForInput unless it waits for exactly this one."""
@@ -118,7 +114,7 @@ class Runner:
         self.closing()
         if self.running is not None:
             self.running.completed.set()
-        tasks = [*self._tasks, *([self._worker] if self._worker is not None else [])]
+        tasks = [*self._interrupts.tasks, *([self._worker] if self._worker is not None else [])]
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=self._settings.idle_grace_s)
             for task in pending:
@@ -141,7 +137,7 @@ class Runner:
 
     def on_input_request(self, cell: LiveCell, message: Message) -> None:
         cell.input_id = secrets.token_hex(8)
-        request = _input_request(cell.input_id, message.content)
+        request = input_request.read(cell.input_id, message.content)
         self.write(events.from_service("input_request", request, cell.id), cell)
         self._change(cell, "waiting_input")
 
@@ -207,7 +203,7 @@ class Runner:
         kernel.execute(cell.id, cell.execute_request())
         timer = None
         if cell.request.timeout is not None:
-            timer = asyncio.get_running_loop().call_later(cell.request.timeout, self._timed_out, cell)
+            timer = asyncio.get_running_loop().call_later(cell.request.timeout, self._interrupts.timed_out, cell)
         try:
             await self._completed(kernel, cell)
         finally:
@@ -267,26 +263,6 @@ class Runner:
                 return "kernel_died"
         return cell.end_by_reply()
 
-    def _timed_out(self, cell: LiveCell) -> None:
-        if not cell.completed.is_set():
-            cell.timed_out = cell.may_kill = True
-            self._escalate(cell)
-
-    def _escalate(self, cell: LiveCell) -> "asyncio.Task[InterruptStep]":
-        if cell.escalation is None or (cell.escalation.done() and not cell.ended.is_set()):
-            cell.escalation = asyncio.create_task(self._interrupted(self._slot.kernel, cell))
-            self._tasks.add(cell.escalation)
-            cell.escalation.add_done_callback(self._tasks.discard)
-        return cell.escalation
-
-    async def _interrupted(self, kernel: Kernel | None, cell: LiveCell) -> InterruptStep:
-        if kernel is None:  # it has just died: the cell ends of that
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.idle_grace_s):
-                    await cell.ended.wait()
-            return "not_running"
-        return await interrupt(kernel, cell, self._settings)
-
     def _write_pages(self, cell: LiveCell) -> None:
         """IPython's pager texts (`len?` as code) come only as payload: show them as an output too."""
         for item in cell.reply.payload if cell.reply is not None else []:
@@ -330,13 +306,3 @@ class Runner:
         finally:  # whoever waits for the cell must not wait for ever, whatever is wrong with its record
             self._done(cell)
             cell.ended.set()
-
-
-def _input_request(input_id: str, content: bytes) -> InputRequest:
-    """What the kernel asks, however oddly: an unreadable prompt is empty."""
-    try:
-        fields = msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        fields = {}
-    prompt = fields.get("prompt")
-    return InputRequest(input_id, prompt if isinstance(prompt, str) else "", fields.get("password") is True)

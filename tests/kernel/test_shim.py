@@ -64,6 +64,11 @@ class Bench:
         self.lock = HostLock(tmp_path / "host.lock")
         self.mailbox = Mailbox(tmp_path / "mailbox")
         self._processes: list[KernelProcess] = []
+        self._strangers = own_children()
+
+    def children(self) -> list[int]:
+        """Children of this process, zombies among them, without those of other tests."""
+        return [pid for pid in own_children() if pid not in self._strangers]
 
     def launch(self, argv: list[str], *, grace_s: float = 600.0, workdir: str | None = None) -> KernelLaunch:
         kid = f"kid{len(list(self.path.glob('kid*')))}"
@@ -368,7 +373,7 @@ async def test_any_number_may_wait_and_no_zombie_stays(bench: Bench) -> None:
     record = await process.kill(5.0)
     assert await asyncio.gather(*waiters) == [record] * 3
     assert await process.wait() == record
-    assert own_children() == []
+    assert bench.children() == []
 
 
 async def test_close_is_idempotent_and_leaves_the_kernel_alone(bench: Bench) -> None:
@@ -400,7 +405,7 @@ async def test_a_start_that_cannot_be_recorded_fails_and_leaves_nothing(bench: B
     (bench.path / "kid0").rmdir()
     with pytest.raises(LaunchFailed, match="No such file or directory"):
         await launch.start(asked)
-    assert own_children() == []
+    assert bench.children() == []
 
 
 async def test_a_machine_without_processes_is_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,7 +423,7 @@ async def test_a_start_that_nobody_waits_for_leaves_nothing(bench: Bench, open_f
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert own_children() == []
+    assert bench.children() == []
 
 
 async def test_a_shim_that_does_not_report_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,7 +433,7 @@ async def test_a_shim_that_does_not_report_is_ended(bench: Bench, monkeypatch: p
     monkeypatch.setattr(launch, "READY_S", 0.1)
     with pytest.raises(LaunchFailed, match="not ready in time"):
         await bench.start(["true"])
-    assert own_children() == []
+    assert bench.children() == []
 
 
 async def test_a_kernel_outlives_its_host_and_a_new_host_can_end_it(bench: Bench) -> None:
