@@ -28,7 +28,7 @@ class AuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     logins_at_once: Count = 2
     """passwords checked at the same time: each takes 19 MiB and a core for some 20 ms"""
     logins_waiting: Annotated[int, Meta(ge=0)] = 64
-    """log-ins that may wait for their turn; more get TooManyLogins"""
+    """log-ins that may wait for their turn; more get RateLimited"""
     revocation_refresh_s: Seconds = 1.0
     """how often revocations and users' states are read; a log-out is known everywhere after this and a query"""
     database_wait_s: Seconds = 5.0

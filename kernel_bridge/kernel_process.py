@@ -96,6 +96,8 @@ class KernelProcess:
         if self._overdue is not None:
             self._overdue.cancel()
         pidfd.reap(self._shim_fd)
+        if self._kernel_fd is not None:  # a shim that was killed has not ended what its kernel had started
+            pidfd.send_led_group(self._kernel_fd, signal.SIGKILL)
         if self._kernel_fd is None or pidfd.has_ended(self._kernel_fd):
             self._set_exit()
             return

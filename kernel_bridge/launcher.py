@@ -40,6 +40,8 @@ import types
 from importlib import import_module
 from typing import Any
 
+STREAM_CHARACTERS = 1 << 20
+"""Longest text of one stream message."""
 TEXT_MAX_BYTES = 1 << 20
 """Longest text of a structured inspection, as UTF-8."""
 REPLIES_KEPT = 16
@@ -86,6 +88,41 @@ def install_lossless(app_class: Any, in_force: set[str]) -> None:
         return bind(self, socket, port)
 
     app_class._bind_socket = bind_socket
+
+
+def install_small_streams(stream_class: Any) -> None:
+    """ipykernel sends whatever was printed since the last flush as one message: a flood made some of 100 MB, and who
+    reads them can do nothing else meanwhile."""
+    flush_buffers = stream_class._flush_buffers
+
+    @functools.wraps(flush_buffers)
+    def _flush_buffers(self: Any) -> Any:
+        for parent, text in flush_buffers(self):
+            for start in range(0, max(len(text), 1), STREAM_CHARACTERS):
+                yield parent, text[start : start + STREAM_CHARACTERS]
+
+    stream_class._flush_buffers = _flush_buffers
+
+
+def install_surrogates(session_class: Any) -> None:
+    """A lone surrogate makes jupyter_client's packer raise, and what was printed beside it is lost: escape it instead,
+    the host mends it and says so."""
+    init = session_class.__init__
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        pack = self.pack
+
+        def pack_all(message: Any) -> bytes:
+            try:
+                return bytes(pack(message))
+            except UnicodeEncodeError:
+                return json.dumps(message, default=str).encode("ascii")
+
+        self.pack = pack_all
+
+    session_class.__init__ = __init__
 
 
 def prefer(config: Any, configurable: Any, section: str, name: str, value: object) -> None:
@@ -552,6 +589,8 @@ def prepare() -> None:
     attempt("features", install_features, base_class, kernel_class, version, in_force)
     attempt("lossless iopub", install_lossless, app_class, in_force)
     attempt("defaults", install_defaults, app_class)
+    attempt("small streams", install_small_streams, import_module("ipykernel.iostream").OutStream)
+    attempt("lone surrogates", install_surrogates, import_module("jupyter_client.session").Session)
     attempt("inspection", install_inspection, kernel_class, per_thread, in_force)
     attempt("completion", install_completion, kernel_class, per_thread)
     attempt("sync", install_sync, base_class, in_force)

@@ -67,6 +67,15 @@ def send_group(fd: int, pid: int, signum: int) -> bool:
     return True
 
 
+def send_led_group(fd: int, signum: int) -> None:
+    """Send a signal to the group that the process led, also after its end: the descriptor keeps the group's identity.
+
+    Before Linux 6.9 nothing is sent, as the group's number could be another's by now.
+    """
+    with contextlib.suppress(OSError):
+        signal.pidfd_send_signal(fd, signum, None, PIDFD_SIGNAL_PROCESS_GROUP)
+
+
 def reap(fd: int) -> None:
     """Take the ended process off the table if it is our child; others are their parents' to reap. Never blocks."""
     with contextlib.suppress(ChildProcessError):

@@ -354,6 +354,29 @@ async def test_invalid_utf8_is_repaired_and_said(home: House) -> None:
         assert "\udcff" not in event.content["text"]
 
 
+async def test_a_lone_surrogate_costs_no_output_beside_it(home: House) -> None:
+    session = await home.open()
+    cell = await home.evaluate(session, "print('before'); print('\\ud800'); print('after')")
+    assert (cell.end, cell.text) == ("ok", "before\n\ufffd\nafter\n")
+    repaired = [event.repaired for event in await home.events(session, cell=cell.cell) if event.type == "stream"]
+    assert True in repaired
+    raised = await home.evaluate(session, "raise ValueError('\\ud800')")
+    assert (raised.end, raised.outputs[-1]["evalue"]) == ("error", "\ufffd")
+
+
+async def test_a_flood_of_text_comes_in_pieces_that_others_can_overtake(home: House) -> None:
+    session, other = await home.open(), await home.open(start=True)
+    code = "x = 'y' * 65000\nfor i in range(1500): print(i, x)"
+    flood = asyncio.create_task(home.evaluate(session, code, wait=60.0))
+    await home.until(session, "stream")
+    between = await home.evaluate(other, "1 + 1")
+    assert (between.text, flood.done()) == ("2", False)
+    assert (await flood).end == "ok"
+    streams = [event for event in await home.events(session) if event.type == "stream"]
+    numbers = [line.split()[0] for line in "".join(e.content["text"] for e in streams).splitlines()]
+    assert numbers == [str(number) for number in range(1500)]
+
+
 async def test_polling_in_pages_reads_the_same_sequence(home: House) -> None:
     session = await home.open()
     await home.evaluate(session, "for i in range(50): print(i, flush=True)")

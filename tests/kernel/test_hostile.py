@@ -73,6 +73,16 @@ async def test_a_stopped_shim_is_not_waited_for(home: House, monkeypatch: pytest
         assert (await home.evaluate(session, "'anew'")).text == "'anew'"
 
 
+async def test_what_a_kernel_started_does_not_outlive_a_killed_shim(home: House) -> None:
+    session = await home.open()
+    started = await home.evaluate(session, "import os, time\np = os.fork()\nif p == 0:\n    time.sleep(600)\np")
+    cell = await home.evaluate(session, "import signal; os.kill(os.getppid(), signal.SIGKILL); time.sleep(5)")
+    assert cell.end == "kernel_died"
+    async with asyncio.timeout(ANSWER_S):
+        while Path(f"/proc/{started.text}").exists():  # noqa: ASYNC110  its end has no other sign
+            await asyncio.sleep(0.02)
+
+
 async def test_a_forged_idle_does_not_end_a_cell(tmp_path: Path) -> None:
     async with house(tmp_path, idle_grace_s=0.2) as made:
         session = await made.open()
