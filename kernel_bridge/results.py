@@ -67,7 +67,7 @@ class Cell(Struct, frozen=True):
     its kernel was ended. `cancelled`: taken from the queue by interrupt. `interrupted`: by interrupt; the kernel was
     killed for it if `exit` is there, and variables are gone. `timeout`: it ran longer than its `timeout`.
     `start_failed`, `kernel_died`: see `exit`. `restarted`, `closed`: by restart, by close_session or culling. `lost`:
-    the host was down, and the outcome is not known"""
+    the host was down, and the outcome is not known; cells that waited then run on a new kernel, without variables"""
     execution_count: int | None
     text: str
     """what a terminal would show of the outputs, without ANSI codes"""
