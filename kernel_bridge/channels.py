@@ -65,6 +65,14 @@ class Channel:
             self._schedule()
         return True
 
+    @property
+    def writable(self) -> bool:
+        """Whether 0MQ would take a message now; with IMMEDIATE set that means: a peer has completed its handshake."""
+        events = int(self._socket.EVENTS)
+        if events & zmq.POLLIN:
+            self._schedule()  # asking has used the edge up
+        return bool(events & zmq.POLLOUT)
+
     def drain(self) -> None:
         """Hand over what has arrived, for one turn; what remains follows in the loop's next round."""
         until = self._loop.time() + TURN_S

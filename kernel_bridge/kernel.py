@@ -34,6 +34,8 @@ CELL_PREFIX = "x-"
 
 WELCOME_S = 0.1
 """how long to wait for a sign of life on iopub before asking again; kernels without iopub_welcome have to be asked"""
+INPUT_ROUTE_S = 1.0
+"""how long to wait for the stdin channel of a kernel that has answered on shell; one without it is used all the same"""
 SHUTDOWN_REPLY_S = 1.0
 QUIET_S = 0.05
 DRAIN_S = 2.0
@@ -232,6 +234,8 @@ class Kernel:
                     await live.wait()
             except TimeoutError:  # the subscription was not live yet: this request's status will show it
                 await self.ask("kernel_info_request", {}, deadline_s=patience_s)
+        if not await self._channels.input_route(INPUT_ROUTE_S):
+            log.warning("stdin_not_connected kernel=%s", self.kid)
 
     async def _create_subshell(self) -> str | None:
         deadline_s = self._settings.introspection_s

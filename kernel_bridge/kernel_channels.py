@@ -22,6 +22,8 @@ RECONNECT_MS = 10
 MAX_MESSAGE_BYTES = 512 << 20
 """a kernel that sends more in one message is cut off by libzmq: no host has memory without end"""
 
+ROUTE_POLL_S = 0.005
+
 log = logging.getLogger("kernelwire.bridge.channels")
 
 Deliver = Callable[[ChannelName, Message], None]
@@ -94,6 +96,19 @@ class KernelChannels:
         finally:
             del self._pending[msg_id]
 
+    async def input_route(self, patience_s: float) -> bool:
+        """Whether the kernel knows the way to our stdin socket, waited for at most `patience_s`.
+
+        Its ROUTER drops an input_request that comes before our handshake, and the cell would wait for ever.
+        Asked in short steps: at a start only, and nearly always true at once.
+        """
+        stdin = self._channels["stdin"]
+        steps = int(patience_s / ROUTE_POLL_S)
+        while not stdin.writable and steps > 0:
+            await asyncio.sleep(ROUTE_POLL_S)
+            steps -= 1
+        return stdin.writable
+
     def fail(self, error: Exception) -> None:
         """End every `ask` under way with `error`."""
         for future in self._pending.values():
@@ -131,6 +146,8 @@ class KernelChannels:
         if name in ("shell", "stdin"):
             # the kernel routes input_request by the identity of the execute_request; a new host takes it up again
             socket.setsockopt(zmq.IDENTITY, f"kw-{self._kid}".encode())
+        if name == "stdin":
+            socket.setsockopt(zmq.IMMEDIATE, 1)  # so that it is writable only when connected: see input_route
         if name == "iopub":
             socket.setsockopt(zmq.SUBSCRIBE, b"")
         socket.connect(connection.endpoint(name))
