@@ -1,66 +1,82 @@
-"""`python -m bench`. Exit codes: 0 done, 1 a system failed, 2 wrong usage, 130 interrupted."""
+"""`python -m bench`. Exit codes: 0 done, 1 a measure failed, 2 wrong usage, 130 interrupted."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
+from bench import kept
+from bench.ground import Plan
 from bench.interrupts import Interrupts
+from bench.measures import BY_NAME
 from bench.protocol import BenchFailed
 from bench.report import render
-from bench.run import MEASURES, Plan, run
-
-ROUNDS, MOST_ROUNDS = 300, 10_000
-LINES, MOST_LINES = 20_000, 200_000
+from bench.run import Wanted, run
+from bench.systems import ABOUT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the report, write it as JSON if asked to; returns the exit code."""
-    given = _parser().parse_args(arguments)
-    plan = Plan(given.rounds, given.lines, given.seed, tuple(given.only or MEASURES))
-    interrupts = Interrupts()
+    """Measure, print the report, write it where that was asked for; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.measures if name not in BY_NAME]:
+        parser.error(f"no measure {', '.join(unknown)}: there are {', '.join(BY_NAME)}")
+    plan = Plan(given.seed, given.quick, given.rounds, given.lines, given.sessions)
+    if given.keep and (plan != Plan(seed=given.seed) or given.system):
+        parser.error("--keep: what is kept is measured in full")
     try:
-        with interrupts.taken():
-            report = run(plan, interrupts, _tell)
-        print(render(report))
-        if given.json is not None:
-            given.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        return _document() if given.document else _measure(plan, given)
     except (BenchFailed, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("bench: interrupted", file=sys.stderr)
         return 130
+
+
+def _measure(plan: Plan, given: argparse.Namespace) -> int:
+    interrupts = Interrupts()
+    with interrupts.taken():
+        report = run(plan, Wanted(tuple(given.measures), tuple(given.system)), interrupts, _tell)
+    print(render(report))
+    if given.json is not None:
+        given.json.write_bytes(kept.encode(report))
+    if given.keep:
+        kept.keep(report)
+        _document()
+    return 1 if any(section.failed for section in report.sections) else 0
+
+
+def _document() -> int:
+    for path in kept.write_document():
+        _tell(f"wrote {path}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="kernelwire against raw 0MQ on a stock kernel and on its own launcher, as ratios.",
-        epilog="example: python -m bench --rounds 500 --only evaluate --json found.json",
+        description="kernelwire beside raw 0MQ, jupyter_client, Jupyter Server and Kernel Gateway.",
+        epilog="example: python -m bench evaluate inspect --rounds 500 --json found.json",
     )
     parser.add_argument(
-        "--rounds",
-        type=_count(MOST_ROUNDS),
-        default=ROUNDS,
-        metavar="N",
-        help="times that each system does each operation (default: %(default)s)",
+        "measures", nargs="*", metavar="NAME", help=f"what to measure (default: all): {', '.join(BY_NAME)}"
     )
     parser.add_argument(
-        "--lines",
-        type=_count(MOST_LINES),
-        default=LINES,
-        metavar="N",
-        help="lines that the flood prints (default: %(default)s)",
+        "--system", action="append", default=[], choices=ABOUT, metavar="NAME", help=f"only these: {', '.join(ABOUT)}"
     )
-    parser.add_argument(
-        "--only", action="append", choices=MEASURES, metavar="NAME", help=f"one of {', '.join(MEASURES)}; repeatable"
-    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of all rounds, lines and sessions")
+    parser.add_argument("--rounds", type=_count(10_000), metavar="N", help="at most so many rounds of each measure")
+    parser.add_argument("--lines", type=_count(200_000), metavar="N", help="at most so many lines in a flood")
+    parser.add_argument("--sessions", type=_count(5_000), metavar="N", help="at most so many sessions, or polls")
     parser.add_argument("--seed", type=int, default=1, help="of the shuffled orders (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was found there")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="put it into bench/results/latest.json too, and write docs/performance.md from that",
+    )
+    parser.add_argument("--document", action="store_true", help="measure nothing, write docs/performance.md anew")
     return parser
 
 

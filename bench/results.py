@@ -1,61 +1,73 @@
-"""What one run of the benchmark found; also the shape of the JSON file."""
+"""What one run of the benchmark found; also the shape of the JSON file, from which docs/performance.md is written."""
 
 from msgspec import Struct
 
 from bench.stats import Summary
 
-
-class LatencyRow(Struct, frozen=True):
-    """One operation on one system."""
-
-    operation: str
-    system: str
-    times: Summary
-    to_stock: float | None
-    """median as a multiple of raw 0MQ on a stock kernel"""
-    to_launcher: float | None
-    """median as a multiple of raw 0MQ on kernelwire's launcher"""
+ALL, FAILED = "all", "failed"
+"""in `missing`: the whole measure, and how the reason begins where something failed"""
 
 
-class CpuRow(Struct, frozen=True):
-    """CPU seconds for 1,000 evaluations."""
+class Figure(Struct, frozen=True, omit_defaults=True):
+    """One number about one system."""
 
     system: str
-    evaluations: int
-    """how many were measured"""
-    server_s: float
-    """of all processes between client and kernel; 0 for raw 0MQ"""
-    kernel_s: float
+    quantity: str
+    unit: str
+    value: float
+    """a median where `count` is more than 1"""
+    count: int = 1
+    """how often it was measured"""
+    p95: float | None = None
+    iqr: float | None = None
+    sessions: int | None = None
+    """how many there were, where that varies within one measure"""
 
 
-class FloodRow(Struct, frozen=True):
-    """Many flushed prints in one cell, received while it runs."""
+class Section(Struct, frozen=True):
+    """What one measure found."""
 
-    system: str
-    lines: int
-    lost: int
-    messages: int
-    """in how many stream events they came"""
-    in_order: bool
-    """of those that came"""
-    wall_s: float
-    server_cpu_s: float
-    kernel_cpu_s: float
+    measure: str
+    title: str
+    figures: list[Figure]
+    missing: dict[str, str]
+    """systems that were not measured, and why"""
+    noise: Summary | None
+    """of a loop that always does the same, run between the rounds"""
+    begun: str
+    """RFC 3339, UTC"""
+    source: str
+    """the commit that was measured, with `+` where files differed from it; empty where there is no repository"""
+    other_work: float
+    """part of the CPUs, 0..1, that was busy before the measure began, when nothing of it ran"""
+    took_s: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether figures are missing because something failed."""
+        return any(reason.startswith(FAILED) for reason in self.missing.values())
+
+    def find(self, system: str, quantity: str) -> Figure | None:
+        """The first such figure."""
+        return next((found for found in self.figures if (found.system, found.quantity) == (system, quantity)), None)
 
 
 class Report(Struct, frozen=True):
-    """Rows of measures that were not asked for are missing; `noise` is missing without latency rows."""
+    """One run, or several on the same machine with the same versions: each section says when and of what."""
 
+    begun: str
+    """RFC 3339, UTC"""
+    took_s: float
     versions: dict[str, str]
     machine: str
     cpus: int
+    memory_mib: int
     seed: int
-    rounds: int
-    """that were measured"""
+    quick: bool
+    """a tenth of the rounds: to see that it works, not for figures"""
     systems: dict[str, str]
     """name: what it is"""
-    latency: list[LatencyRow]
-    cpu: list[CpuRow]
-    flood: list[FloodRow]
-    noise: Summary | None
-    took_s: float
+    sections: list[Section]
+
+    def section(self, measure: str) -> Section | None:
+        return next((found for found in self.sections if found.measure == measure), None)

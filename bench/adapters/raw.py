@@ -1,6 +1,7 @@
 """Raw 0MQ: one kernel over ipc and a blocking pyzmq client, nothing between them."""
 
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import msgspec
 import zmq
 
 from bench import processes
-from bench.protocol import BenchFailed, Processes
+from bench.adapters.first_session import FirstSession
+from bench.protocol import BenchFailed, Hear, Processes
 from kernel_bridge.wire import Codec, Message
 
 KEY = "bench"
@@ -66,6 +68,7 @@ class RawKernel:
         self._codec = Codec(KEY.encode(), "bench")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._process: subprocess.Popen[bytes] | None = None
+        self._begun = ""
 
     def start(self) -> None:
         self._directory.mkdir()
@@ -101,16 +104,33 @@ class RawKernel:
         reply = self._ask("complete_request", {"code": code, "cursor_pos": len(code)})
         return msgspec.json.decode(reply.content, type=_Matches).matches
 
-    def stream(self, code: str) -> list[str]:
+    def stream(self, code: str, hear: Hear | None = None) -> list[str]:
         msg_id = self._execute(code)
         texts: list[str] = []
         # without its idle a stream ends by silence: messages were dropped, and what came is what is counted
         with _patience(self._iopub, QUIET_S), contextlib.suppress(BenchFailed):
             for message in self._outputs(msg_id):
-                if message.msg_type == "stream":
-                    texts.append(msgspec.json.decode(message.content, type=_Stream).text)
+                if message.msg_type in ("stream", "display_data"):
+                    texts.append(_text(message))
+                    if hear is not None:
+                        hear(texts[-1])
         self._reply(msg_id)
         return texts
+
+    def begin(self, code: str) -> None:
+        self._begun = self._execute(code)
+        for message in self._outputs(self._begun):
+            if message.msg_type == "stream":
+                return
+        raise BenchFailed(f"{self.name}: the cell ended without output")
+
+    def finish(self) -> None:
+        for _ in self._outputs(self._begun):
+            pass
+
+    def kernel(self) -> tuple[int, ...]:
+        assert self._process is not None
+        return (self._process.pid,)
 
     def processes(self) -> Processes:
         assert self._process is not None
@@ -200,6 +220,37 @@ class RawKernel:
 
     def _last_words(self) -> str:
         return (self._directory / "stderr").read_text(errors="replace")[-2000:].strip()
+
+
+class RawSystem(FirstSession):
+    """Kernels started by `command`, each with a client of its own."""
+
+    def __init__(self, name: str, about: str, command: Sequence[str], directory: Path) -> None:
+        super().__init__()
+        self.name = name
+        self.about = about
+        self._command = command
+        self._directory = directory
+        self._numbers = itertools.count()
+
+    def start(self) -> None:
+        self._directory.mkdir()
+
+    def open(self) -> RawKernel:
+        kernel = RawKernel(self.name, self.about, self._command, self._directory / str(next(self._numbers)))
+        self._remember(kernel)
+        kernel.start()
+        return kernel
+
+    def close(self) -> None:
+        self._close_sessions()
+
+
+def _text(message: Message) -> str:
+    """Of a stream, or of a display what a terminal would show."""
+    if message.msg_type == "stream":
+        return msgspec.json.decode(message.content, type=_Stream).text
+    return str(msgspec.json.decode(message.content, type=_Data).data.get("text/plain", ""))
 
 
 @contextlib.contextmanager

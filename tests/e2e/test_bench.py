@@ -12,10 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.results import Report
+from bench.results import Figure, Report
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = {"raw-stock", "raw-launcher", "kernelwire"}
+ONLY = [word for name in sorted(SYSTEMS) for word in ("--system", name)]
+MEASURES = ("evaluate", "inspect", "complete-live", "cpu", "flushed", "idle", "polls")
+SHORT = ["--rounds", "2", "--lines", "50", "--sessions", "20", *ONLY]
 DEADLINE_S = 90
 STOP_S = 50
 
@@ -61,32 +64,40 @@ def left_behind(temporary: Path) -> list[str]:
     return files + commands
 
 
-def test_every_row_is_there(temporary: Path) -> None:
+def test_every_figure_is_there(temporary: Path) -> None:
     found = temporary / "found.json"
-    with bench(temporary, "--rounds", "2", "--lines", "50", "--json", str(found)) as process:
+    with bench(temporary, *MEASURES, *SHORT, "--json", str(found)) as process:
         out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
     report = msgspec.json.decode(found.read_bytes(), type=Report)
-    assert {(row.operation, row.system, row.times.count) for row in report.latency} == {
-        (operation, system, 2) for operation in ("evaluate", "inspect", "complete") for system in SYSTEMS
-    }
-    for row in report.latency:
-        assert (row.to_stock == 1.0) == (row.system == "raw-stock")
-        assert (row.to_launcher == 1.0) == (row.system == "raw-launcher")
-    assert {row.system: row.evaluations for row in report.cpu} == dict.fromkeys(SYSTEMS, 2)
-    assert {row.system: (row.lines, row.lost, row.in_order) for row in report.flood} == dict.fromkeys(
-        SYSTEMS, (50, 0, True)
-    )
-    assert report.noise is not None
+    assert report.quick
+    assert [section.measure for section in report.sections] == list(MEASURES)
+    assert not any(section.missing for section in report.sections)
+    for measure in ("evaluate", "inspect", "complete-live"):
+        figures = _figures(report, measure)
+        assert {(one.system, one.quantity, one.count) for one in figures} == {(name, "time", 2) for name in SYSTEMS}
+    assert {one.quantity for one in _figures(report, "cpu")} == {"server CPU", "kernel CPU"}
+    lost = {one.system: (one.value, one.unit) for one in _figures(report, "flushed") if one.quantity == "lost"}
+    assert lost == dict.fromkeys(SYSTEMS, (0, "of 50 lines"))
+    polls = {one.quantity: one.value for one in _figures(report, "polls")}
+    assert (polls["held"], polls["woken, of 1"]) == (20, 1)
+    assert all(one.value > 0 for one in _figures(report, "idle"))
     assert set(report.systems) == SYSTEMS
-    assert all(f"\n  evaluate   {system} " in out for system in SYSTEMS)
+    assert all(f"\n  {system} " in out for system in SYSTEMS)
+    assert "evaluate `1+1`, against raw 0MQ on our launcher" in out
     assert left_behind(temporary) == []
 
 
+def _figures(report: Report, measure: str) -> list[Figure]:
+    section = report.section(measure)
+    assert section is not None
+    return section.figures
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["starting kernelwire", "measuring"])
+@pytest.mark.parametrize("moment", ["starting kernelwire", "measuring evaluate"])
 def test_interrupted_it_leaves_nothing_behind(temporary: Path, number: signal.Signals, moment: str) -> None:
-    with bench(temporary, "--rounds", "10000", "--only", "evaluate") as process:
+    with bench(temporary, "evaluate", "--rounds", "10000", *ONLY) as process:
         assert process.stderr is not None
         while f"bench: {moment}" not in process.stderr.readline():
             assert process.poll() is None
@@ -99,9 +110,18 @@ def test_interrupted_it_leaves_nothing_behind(temporary: Path, number: signal.Si
     assert left_behind(temporary) == []
 
 
-def test_wrong_usage_is_told(temporary: Path) -> None:
-    with bench(temporary, "--rounds", "0") as process:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rounds", "0"], "expected 1 to 10000"),
+        (["evaluation"], "no measure evaluation: there are evaluate, inspect"),
+        (["--keep", "--quick"], "what is kept is measured in full"),
+        (["--system", "raw"], "invalid choice: 'raw'"),
+    ],
+)
+def test_wrong_usage_is_told(temporary: Path, options: list[str], words: str) -> None:
+    with bench(temporary, *options) as process:
         _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 2
-    assert "expected 1 to 10000" in err
+    assert words in err
     assert left_behind(temporary) == []

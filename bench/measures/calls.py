@@ -1,0 +1,77 @@
+"""How long single calls take: rounds in which every system does the call once, in a shuffled order."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.ground import Ground, timed
+from bench.protocol import BenchFailed, Session, System
+from bench.results import Figure
+
+QUANTITY = "time"
+WARM_UP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is timed, and how its answer is checked outside of the time."""
+
+    about: str
+    rounds: int
+    run: Callable[[Session], object]
+    right: Callable[[object], bool]
+    prepare: str = ""
+    """code that every kernel runs before"""
+
+    def measure(self, ground: Ground, systems: Sequence[System]) -> list[Figure]:
+        """A wrong answer is a failure too."""
+        times_s: dict[str, list[float]] = {system.name: [] for system in systems}
+        ground.ready(systems)
+        for system in ground.sound(systems):
+            with ground.trying(system):
+                self._warm_up(system, ground.plan.rounds or WARM_UP)
+        for _ in ground.rounds(self.rounds):
+            for system in ground.shuffled(systems):
+                with ground.trying(system):
+                    times_s[system.name].append(self._time(system))
+        return [timed(system.name, QUANTITY, times_s[system.name]) for system in ground.sound(systems)]
+
+    def _warm_up(self, system: System, rounds: int) -> None:
+        if self.prepare:
+            system.evaluate(self.prepare)
+        for _ in range(rounds):
+            self.run(system)
+
+    def _time(self, system: System) -> float:
+        begun = time.perf_counter()
+        answer = self.run(system)
+        took_s = time.perf_counter() - begun
+        if not self.right(answer):
+            raise BenchFailed(f"{system.name}: {self.about}: wrong answer {str(answer)[:200]!r}")
+        return took_s
+
+
+def _offers(ending: str) -> Callable[[object], bool]:
+    return lambda found: ending in str(found)
+
+
+EVALUATE = Call("evaluate 1+1", 250, lambda session: session.evaluate("1+1"), lambda found: found == "2")
+INSPECT = Call(
+    "inspect len",
+    150,
+    lambda session: session.inspect("len"),
+    lambda found: isinstance(found, str) and "Return the number of items" in found,
+)
+COMPLETE_LIVE = Call(
+    "complete `import os; os.pa`, os being imported",
+    25,
+    lambda session: session.complete("import os; os.pa"),
+    _offers("path"),
+    prepare="import os",
+)
+COMPLETE_JEDI = Call(
+    "complete `import textwrap; textwrap.wr`, nothing being imported",
+    25,
+    lambda session: session.complete("import textwrap; textwrap.wr"),
+    _offers("wrap"),
+)
