@@ -6,6 +6,8 @@ Source: JSON-RPC 2.0, sections 4 and 5.
 import contextlib
 import http.client
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ CONNECT_S = 10.0
 ANSWER_S = 150.0
 """bound of an answer beside what the caller waits: a kernel may have to start first"""
 MAX_BYTES = 1 << 28
+_PEM_END = "-----END CERTIFICATE-----"
 INVALID_TOKEN = -32002
 """the wire contract's code of a missing, expired or revoked token"""
 
@@ -43,8 +46,12 @@ class _Answer(Struct, frozen=True):
     error: RpcError | None = None
 
 
-def call(url: str, method: str, params: dict[str, Any], token: str | None, wait_s: float = 0.0) -> bytes:
+def call(
+    url: str, method: str, params: dict[str, Any], token: str | None, wait_s: float = 0.0, certificate: str = ""
+) -> bytes:
     """The result's JSON. `url` is the service's, without `/rpc`; `wait_s` is what the call itself may take.
+
+    `certificate`: the file of the one that the service must have; without it, it must be one that the system trusts.
 
     Raises CallFailed, Failed (nobody answers, or no JSON-RPC).
     """
@@ -53,7 +60,7 @@ def call(url: str, method: str, params: dict[str, Any], token: str | None, wait_
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        status, content = _post(url, body, headers, wait_s)
+        status, content = _post(url, body, headers, wait_s, certificate)
     except (OSError, http.client.HTTPException) as error:
         raise Failed(f"{url} does not answer: {error or type(error).__name__}") from None
     try:
@@ -67,15 +74,15 @@ def call(url: str, method: str, params: dict[str, Any], token: str | None, wait_
     return bytes(answer.result)
 
 
-def get(url: str, timeout_s: float) -> tuple[int, bytes]:
-    """Status and body. Raises OSError, HTTPException."""
-    with contextlib.closing(_connection(url, timeout_s)) as connection:
+def get(url: str, timeout_s: float, certificate: str = "") -> tuple[int, bytes]:
+    """Status and body. `certificate`: as for `call`. Raises OSError, HTTPException."""
+    with contextlib.closing(_connection(url, timeout_s, certificate)) as connection:
         connection.request("GET", urlsplit(url).path)
         return _whole(connection.getresponse())
 
 
-def _post(url: str, body: bytes, headers: dict[str, str], wait_s: float) -> tuple[int, bytes]:
-    with contextlib.closing(_connection(url, CONNECT_S)) as connection:
+def _post(url: str, body: bytes, headers: dict[str, str], wait_s: float, certificate: str) -> tuple[int, bytes]:
+    with contextlib.closing(_connection(url, CONNECT_S, certificate)) as connection:
         connection.connect()
         connection.sock.settimeout(wait_s + ANSWER_S)
         connection.request("POST", f"{urlsplit(url).path}/rpc", body, headers)
@@ -90,7 +97,19 @@ def _whole(answer: http.client.HTTPResponse) -> tuple[int, bytes]:
     return answer.status, content
 
 
-def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
+def _connection(url: str, timeout_s: float, certificate: str) -> http.client.HTTPConnection:
+    """Raises OSError."""
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+    context = _pinned(certificate) if certificate else ssl.create_default_context()
+    return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout_s, context=context)
+
+
+def _pinned(certificate: str) -> ssl.SSLContext:
+    """Trust the first certificate of the file, and no other, by whatever name the service is called."""
+    first, end, _ = Path(certificate).read_text("ascii", "replace").partition(_PEM_END)
+    context = ssl.create_default_context(cadata=first + end)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context

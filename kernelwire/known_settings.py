@@ -97,8 +97,7 @@ def _collect(settings: type[Struct], before: str, found: dict[str, Known]) -> No
             _collect(field.type, f"{key}.", found)
             continue
         kind = inspect.type_info(field.type)
-        default = field.default if field.default is not msgspec.NODEFAULT else None
-        found[key] = Known(key, field.type, default, _expected(kind), _is_secret(kind))
+        found[key] = Known(key, field.type, _default(field), _expected(kind), _is_secret(kind))
 
 
 def _is_struct(kind: Any) -> bool:
@@ -165,3 +164,9 @@ def _same_name(key: str, known: dict[str, Known]) -> list[str]:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default if field.default is not msgspec.NODEFAULT else None

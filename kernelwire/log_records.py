@@ -1,4 +1,4 @@
-"""From a record of the standard library's logging to an event with fields; structlog's processors do the rest.
+"""From a record of the standard library's logging to an event with fields, for structlog's processors.
 
 The service's own modules log `event_name key=%s ...` (or, in `rpc`, fields); what libraries log is not trusted: their
 arguments and the texts of exceptions may quote what a user sent, so neither comes into a log.
@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from structlog.typing import EventDict
-
 from rpc.logs import trace_of
 
 OWN = ("kernelwire", "auth")
@@ -24,35 +22,38 @@ _KEY = re.compile(r"(\w+)=%")
 _TEXT_CHARS = 200
 
 
-def facts(_logger: Any, _name: str, event: EventDict) -> EventDict:
-    """A structlog processor, the first one: the record's time, level, event, fields and trace in place of its text."""
-    record = cast("logging.LogRecord", event["_record"])
-    made: EventDict = {
-        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
-        "level": record.levelname.lower(),
-    }
+def facts(record: logging.LogRecord) -> dict[str, Any]:
+    """The record's time, level, event, fields and trace. Raises TypeError if its arguments do not fit its text."""
+    second, part = divmod(int(record.created * 1000), 1000)
+    made: dict[str, Any] = {"time": f"{_second(second)}.{part:03d}Z", "level": record.levelname.lower()}
     given = getattr(record, "fields", None)
     if isinstance(given, Mapping):
         made["event"] = getattr(record, "event", "?")
         made.update(cast("Mapping[str, Any]", given))
     elif record.name.partition(".")[0] in OWN:
-        made.update(_own(record, event))
+        made.update(_own(record))
     else:
         made.update({"event": "library", "logger": record.name, "text": leading_words(str(record.msg))})
-    error = event["exc_info"][1] if event.get("exc_info") else None
+    error = record.exc_info[1] if record.exc_info else None
     if error is not None:
         made["trace"] = trace_of(error)
-    return {**made, "_record": record, "_from_structlog": False}
+    return made
 
 
-def _own(record: logging.LogRecord, event: EventDict) -> dict[str, Any]:
+@functools.lru_cache(maxsize=2)
+def _second(epoch_s: int) -> str:
+    """Up to its seconds, which many lines share. RFC 3339, UTC."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat()[:19]
+
+
+def _own(record: logging.LogRecord) -> dict[str, Any]:
     """`event_name key=%s` and its arguments; another text, if ever there is one, as it is."""
     found = _keys(str(record.msg))
-    given = event["positional_args"]
+    given = record.args
     if found is None or not isinstance(given, tuple):
         return {"event": "message", "text": str(record.msg) % given if given else str(record.msg)}
     name, keys = found
-    values = [_plain(value) for value in cast("tuple[object, ...]", given)]
+    values = [_plain(value) for value in given]
     return {"event": name, **dict(zip(keys, values, strict=False))}
 
 

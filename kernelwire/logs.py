@@ -5,13 +5,13 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Literal, TextIO, TypeVar
 
-import structlog
 from msgspec import Struct
-from structlog.typing import EventDict, Processor
+from structlog.contextvars import merge_contextvars
+from structlog.typing import Processor
 
 from kernelwire.log_lines import TextLines, as_json
 from kernelwire.log_records import OWN, facts, leading_words
@@ -59,21 +59,31 @@ def _formatter(settings: LogSettings, process: str, *, terminal: bool) -> loggin
     text = terminal if settings.format == "auto" else settings.format == "text"
     names: dict[str, str | int] = {"process": process} if text else {"process": process, "pid": os.getpid()}
 
-    def name_process(_logger: Any, _name: str, event: EventDict) -> EventDict:
-        event.update(names)
-        return event
-
     colours = terminal and not os.environ.get("NO_COLOR")  # https://no-color.org
     render: Processor = TextLines(colours=colours) if text else as_json
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[facts, structlog.contextvars.merge_contextvars, name_process],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
-        use_get_message=False,
-        pass_foreign_args=True,
-    )
+    return _Lines(names, render)
+
+
+class _Lines(logging.Formatter):
+    """structlog's processors for each record; its own formatter copies the record first, which costs more than they."""
+
+    def __init__(self, names: Mapping[str, str | int], render: Processor) -> None:
+        super().__init__()
+        self._names = names
+        self._render = render
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = merge_contextvars(None, "", facts(record))
+        event.update(self._names)
+        return str(self._render(None, "", event))
 
 
 class _Handler(logging.StreamHandler[TextIO]):
+    def flush(self) -> None:
+        """Standard error writes each line itself."""
+        if not getattr(self.stream, "line_buffering", False):
+            super().flush()
+
     def handleError(self, record: logging.LogRecord) -> None:
         """The standard library would show the record's arguments, whatever they are."""
         try:

@@ -22,6 +22,8 @@ class ServeFile(Struct, frozen=True):
     pid: int
     version: str
     v: int = 1
+    certificate: str = ""
+    """the file of its certificate, if it speaks TLS: who calls from here trusts that one, whatever name it has"""
 
 
 def write(state_dir: Path, file: ServeFile) -> None:

@@ -13,10 +13,11 @@ from kernelwire.settings import URL
 
 
 class Address(Struct, frozen=True):
-    """`here`: it is the service of this state directory, whose tokens outlive its port."""
+    """`here`: the service of this state directory, whose tokens outlive its port; `certificate`: see ServeFile."""
 
     url: str
     here: bool
+    certificate: str = ""
 
 
 def find(given: str | None, state_dir: Path, environment: Mapping[str, str] | None = None) -> Address:
@@ -25,9 +26,10 @@ def find(given: str | None, state_dir: Path, environment: Mapping[str, str] | No
     running = serve_file.find(state_dir)
     if named:
         url = _checked(named)
-        return Address(url, here=running is not None and running.url == url)
+        if running is None or running.url != url:
+            return Address(url, here=False)
     if running is not None:
-        return Address(running.url, here=True)
+        return Address(running.url, here=True, certificate=running.certificate)
     if serve_file.is_running(state_dir):
         raise Failed(f"the service on {state_dir} is only just starting or ending: try again shortly")
     raise Failed(f"no service runs on {state_dir}: start one by `kernelwire serve`, or name one by --url or {URL}")

@@ -32,16 +32,27 @@ CONFIG = "KERNELWIRE_CONFIG"
 URL = "KERNELWIRE_URL"
 TOKEN = "KERNELWIRE_TOKEN"  # noqa: S105  a variable's name
 _NOT_SETTINGS = {CONFIG, URL, TOKEN}
+Silence = Annotated[float, Meta(ge=1)]
 _ABSOLUTE = "an absolute path, or one that begins with ~"
 
 
 class ServeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where `serve` listens."""
+    """Where `serve` listens, and what it keeps running."""
 
     host: str = "127.0.0.1"
-    """a loopback address"""
+    """a loopback address; any address with TLS or behind a proxy, 0.0.0.0 or :: for all of them"""
     port: Annotated[int, Meta(ge=0, le=65535, description="a port from 0 to 65535")] = 8787
     """0: any free one"""
+    tls_cert: str = ""
+    """file of the certificate and its chain (PEM), an absolute path; with `tls_key` the service speaks TLS only"""
+    tls_key: str = ""
+    """file of its key (PEM), which nobody else may read"""
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """fronts that share the port; each takes a core at most"""
+    host_silence_s: Silence = 30.0
+    """a host that answers no question for so long is ended and replaced; its kernels live on"""
+    front_silence_s: Silence = 15.0
+    """a front that answers no question for so long is ended and replaced"""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,16 +5,18 @@ from typing import Any
 
 from aiohttp import web
 
+from rpc import answer_headers
 from rpc.context import Services
 from rpc.dispatch import Dispatcher
 from rpc.documents import DocumentsEndpoint
 from rpc.endpoint import Endpoint
+from rpc.gate import Gate
 from rpc.health import HealthEndpoint
 from rpc.http_errors import answer_errors
 from rpc.methods import REGISTRY
 from rpc.metrics_endpoint import MetricsEndpoint
 from rpc.registry import Method
-from rpc.request_id import HEADER, REQUEST_ID, give_request_id
+from rpc.request_id import give_request_id
 from rpc.websocket import WebSocketEndpoint
 
 SERVICES = web.AppKey("services", Services)
@@ -27,7 +29,7 @@ def create_app(services: Services, registry: Mapping[str, Method[Any]] = REGISTR
     Run it with `handler_cancellation=True`, so that a closed connection ends its long poll, and close `bridge` and
     `authenticator` of `services` after it.
     """
-    app = web.Application(middlewares=[give_request_id, answer_errors])
+    app = web.Application(middlewares=[give_request_id, answer_errors, Gate(services.settings).check])
     app[SERVICES] = services
     health = HealthEndpoint(services)
     dispatcher = Dispatcher(registry, services)
@@ -52,10 +54,6 @@ async def _drain(app: web.Application) -> None:
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    request.app[SERVICES].metrics.response(response.status)
-    # Nobody between the client and us may keep an answer, nor may a browser take it for a page.
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Server"] = "kernelwire"
-    if REQUEST_ID in request:
-        response.headers[HEADER] = request[REQUEST_ID]
+    services = request.app[SERVICES]
+    services.metrics.response(response.status)
+    answer_headers.add(response.headers, request, varies=bool(services.settings.cors_origins))

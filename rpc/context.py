@@ -91,6 +91,8 @@ class Services:
     authenticator: Authenticator
     version: str
     """of the program, for /healthz"""
+    worker: str
+    """the front's name, for /healthz and /metrics; empty if nobody gave it one"""
     settings: RpcSettings
     lifecycle: Lifecycle
     long_polls: LongPolls
@@ -106,11 +108,13 @@ class Services:
         version: str,
         settings: RpcSettings | None = None,
         tracer: Tracer | None = None,
+        worker: str = "",
     ) -> "Services":
         """Services of a front that begins."""
         settings = settings or RpcSettings()
         polls = LongPolls(settings.long_polls)
-        return cls(bridge, authenticator, version, settings, Lifecycle(), polls, Metrics(version), tracer)
+        metrics = Metrics(version, worker)
+        return cls(bridge, authenticator, version, worker, settings, Lifecycle(), polls, metrics, tracer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from auth.errors import InvalidToken
 from rpc import http_errors
@@ -48,10 +48,18 @@ class Endpoint:
         limit = self._services.settings.body_bytes
         if (request.content_length or 0) > limit:
             raise http_errors.body_too_large(limit)
+        if request.content.is_eof() and request.content.exception() is None:
+            body = request.content.read_nowait()  # it came with the head
+            if len(body) > limit:
+                raise http_errors.body_too_large(limit)
+            return body
+        return await self._arriving(request.content, limit)
+
+    async def _arriving(self, content: StreamReader, limit: int) -> bytes:
         body = bytearray()
         try:
             async with asyncio.timeout(self._services.settings.body_s):
-                async for chunk in request.content.iter_any():
+                async for chunk in content.iter_any():
                     body += chunk
                     if len(body) > limit:
                         raise http_errors.body_too_large(limit)

@@ -14,6 +14,8 @@ class Health(Struct, frozen=True):
     status: Literal["ok"]
     version: str
     api: str
+    worker: str
+    """the front that answers, such as front-1"""
 
 
 class Readiness(Struct, frozen=True):
@@ -28,7 +30,7 @@ class HealthEndpoint:
 
     async def healthz(self, _: web.Request) -> web.Response:
         """200 as long as the process answers."""
-        return _json(200, Health("ok", self._services.version, API_VERSION))
+        return _json(200, Health("ok", self._services.version, API_VERSION, self._services.worker))
 
     async def readyz(self, _: web.Request) -> web.Response:
         """200, or 503 with the reasons. A database that is away stops log-ins only, but no new client gets in."""

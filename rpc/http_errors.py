@@ -47,23 +47,24 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except Refusal as refusal:
-        return _response(request, refusal)
+        return response(request, refusal)
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         words = f"{error.method[:16]} is not allowed here; use {allowed}"
-        return _response(request, Refusal(405, InvalidRequest(words), {"Allow": allowed}))
+        return response(request, Refusal(405, InvalidRequest(words), {"Allow": allowed}))
     except web.HTTPNotFound:
-        return _response(request, Refusal(404, InvalidRequest("there is nothing here; calls go to POST /rpc")))
+        return response(request, Refusal(404, InvalidRequest("there is nothing here; calls go to POST /rpc")))
     except web.HTTPException as error:
-        return _response(request, Refusal(error.status, InvalidRequest(error.reason)))
+        return response(request, Refusal(error.status, InvalidRequest(error.reason)))
     except ConnectionError:
         raise  # the client is gone; aiohttp knows what to do
     except Exception as error:  # noqa: BLE001 (the border: a defect of ours is logged and not shown)
         logs.failure(error, request_id=request[REQUEST_ID], method="?")
-        return _response(request, Refusal(500, error))
+        return response(request, Refusal(500, error))
 
 
-def _response(request: web.Request, refusal: Refusal) -> web.Response:
+def response(request: web.BaseRequest, refusal: Refusal) -> web.Response:
+    """The answer to a request that has a REQUEST_ID."""
     member = errors.show(refusal.error, request[REQUEST_ID]).as_member()
     body = msgspec.json.encode({"jsonrpc": "2.0", "error": member, "id": None})
     return web.Response(status=refusal.status, body=body, headers=refusal.headers, content_type="application/json")

@@ -1,4 +1,9 @@
-"""jsonrpcserver: from one request object, already checked, to its response."""
+"""jsonrpcserver: from one request object, already checked, to its response.
+
+Not by its `async_dispatch`, which parses the text, checks it, makes a task and works out each method's signature: here
+an item has been parsed and checked, runs in the task of its caller, and every method takes the same two arguments. How
+one is called, and what its response is, remains jsonrpcserver's.
+"""
 
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,8 +18,12 @@ from rpc.errors import ErrorObject
 with warnings.catch_warnings():
     # jsonrpcserver 5.0.9 reads its schema with importlib.resources.open_text, deprecated since Python 3.11.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from jsonrpcserver import async_dispatch_to_serializable
+    from jsonrpcserver.async_dispatcher import call
+    from jsonrpcserver.dispatcher import to_response
+    from jsonrpcserver.request import Request
+    from jsonrpcserver.response import to_serializable
     from jsonrpcserver.result import Error, Result, Success
+    from jsonrpcserver.sentinels import NOID
 
 Outcome = Raw | ErrorObject
 """The JSON of a result, or the error that came instead."""
@@ -37,17 +46,14 @@ class Methods(dict[str, Callable[[Context, Raw | None], Awaitable[Result]]]):
 async def dispatch_item(item: Item, methods: Methods, context: Context) -> Response | None:
     """The response object, with the id as it came; None for a notification. JSON-RPC 2.0, section 5."""
     # Params go as one opaque argument: as keywords they could clash with the names of ours.
-    request: dict[str, Any] = {"method": item.method, "params": [item.params]}
-    if item.id is not None:
-        request["id"] = item.id
-    response: Any = await async_dispatch_to_serializable(
-        request,
-        methods=methods,
-        context=context,
-        deserializer=_as_it_is,
-        validator=_as_it_is,  # envelope.read has checked it
-    )
-    return response
+    request = Request(item.method, [item.params], NOID if item.id is None else item.id)
+    method: Any = methods[item.method]  # its types know no coroutines
+    result = await call(request, context, method)
+    if item.id is None:
+        return None
+    response: Any = to_response(request, result)
+    answer: Any = to_serializable(response)
+    return answer
 
 
 def _method(runner: Runner) -> Callable[[Context, Raw | None], Awaitable[Result]]:
@@ -56,7 +62,3 @@ def _method(runner: Runner) -> Callable[[Context, Raw | None], Awaitable[Result]
         return Success(outcome) if isinstance(outcome, Raw) else Error(**outcome.as_member())
 
     return method
-
-
-def _as_it_is(request: Any) -> Any:
-    return request

@@ -1,8 +1,6 @@
 """The life of a front: it serves, it drains, it has ended."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -16,36 +14,23 @@ class Lifecycle:
     """calls under way are ended too"""
     requests: int = 0
     """HTTP requests under way"""
-    _calls: "set[asyncio.Task[object]]" = field(default_factory=set["asyncio.Task[object]"])
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: "set[asyncio.Task[object]]" = field(default_factory=set["asyncio.Task[object]"])
+    """the tasks of calls under way"""
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """set when the last request has been answered"""
 
-    @contextmanager
-    def request(self) -> Generator[None]:
+    def request(self) -> "_Request":
         """One HTTP request is under way while the block runs."""
-        self.requests += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self.requests -= 1
-            if not self.requests:
-                self._idle.set()
+        return _Request(self)
 
-    @contextmanager
-    def call(self) -> Generator[None]:
-        """One call is under way in this task; `drain` may cancel it."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 (for the type checker: a coroutine always runs in a task)
-        self._calls.add(task)
-        try:
-            yield
-        finally:
-            self._calls.discard(task)
+    def call(self) -> "_Call":
+        """One call is under way in this task, which has no other one; `drain` may cancel it."""
+        return _Call(self.calls)
 
     def end_cut_call(self) -> bool:
         """Called where a call caught CancelledError: whether `drain` cancelled it. If so, the call is to answer."""
         task = asyncio.current_task()
-        if not self.cut or task is None or task not in self._calls:
+        if not self.cut or task is None or task not in self.calls:
             return False
         return task.uncancel() == 0
 
@@ -58,15 +43,48 @@ class Lifecycle:
         if await self._all_answered(grace_s):
             return
         self.cut = True
-        for task in tuple(self._calls):
+        for task in tuple(self.calls):
             task.cancel()
         await self._all_answered(grace_s)
 
     async def _all_answered(self, within_s: float) -> bool:
         if not self.requests:
             return True
+        self.idle.clear()
         try:
-            await asyncio.wait_for(self._idle.wait(), within_s)
+            await asyncio.wait_for(self.idle.wait(), within_s)
         except TimeoutError:
             return False
         return True
+
+
+# Classes, as every call passes both blocks: a generator behind `contextmanager` costs several times as much.
+class _Request:
+    __slots__ = ("_lifecycle",)
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    def __enter__(self) -> None:
+        self._lifecycle.requests += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._lifecycle.requests -= 1
+        if not self._lifecycle.requests:
+            self._lifecycle.idle.set()
+
+
+class _Call:
+    __slots__ = ("_calls", "_task")
+
+    def __init__(self, calls: "set[asyncio.Task[object]]") -> None:
+        self._calls = calls
+        self._task = asyncio.current_task()
+
+    def __enter__(self) -> None:
+        if self._task is not None:
+            self._calls.add(self._task)
+
+    def __exit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._calls.discard(self._task)

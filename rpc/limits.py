@@ -1,8 +1,6 @@
 """Limits that the front itself keeps."""
 
-from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,31 +16,50 @@ class LongPolls:
     """How many calls of each user wait right now."""
 
     limit: int
-    _waiting: Counter[str] = field(default_factory=Counter[str])
+    _waiting: dict[str, int] = field(default_factory=dict[str, int])
 
-    @contextmanager
-    def hold(self, user_id: str, wait_s: float) -> Generator[None]:
+    def hold(self, user_id: str, wait_s: float) -> "_Hold":
         """Count one call for as long as the block runs; a call that does not wait (`wait_s` 0) is free.
 
-        Raises LimitExceeded, and counts nothing, when the user has `limit` of them already.
+        The block raises LimitExceeded, and counts nothing, when the user has `limit` of them already.
         """
-        if wait_s <= 0:
-            yield
-            return
-        if self._waiting[user_id] >= self.limit:
+        return _Hold(self, user_id if wait_s > 0 else None)
+
+    def begin(self, user_id: str) -> None:
+        """Raises LimitExceeded."""
+        waiting = self._waiting.get(user_id, 0)
+        if waiting >= self.limit:
             raise LimitExceeded("long_polls", self.limit, f"at most {self.limit} calls of one user may wait at once")
-        self._waiting[user_id] += 1
-        try:
-            yield
-        finally:
-            self._waiting[user_id] -= 1
-            if not self._waiting[user_id]:
-                del self._waiting[user_id]
+        self._waiting[user_id] = waiting + 1
+
+    def end(self, user_id: str) -> None:
+        waiting = self._waiting[user_id] - 1
+        if waiting:
+            self._waiting[user_id] = waiting
+        else:
+            del self._waiting[user_id]
 
     @property
     def waiting(self) -> int:
         """Calls of all users that wait."""
-        return self._waiting.total()
+        return sum(self._waiting.values())
+
+
+# A class, as every call passes it: a generator behind `contextmanager` costs several times as much.
+class _Hold:
+    __slots__ = ("_polls", "_user_id")
+
+    def __init__(self, polls: LongPolls, user_id: str | None) -> None:
+        self._polls = polls
+        self._user_id = user_id
+
+    def __enter__(self) -> None:
+        if self._user_id is not None:
+            self._polls.begin(self._user_id)
+
+    def __exit__(self, *_: object) -> None:
+        if self._user_id is not None:
+            self._polls.end(self._user_id)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ Fields are facts such as `request_id`, `method` and `duration_ms`; never code, p
 """
 
 import logging
+import time
 import traceback
 from types import TracebackType
 from typing import cast
@@ -16,8 +17,8 @@ _GROUP_PARTS = 5
 def event(level: int, name: str, **fields: str | int | float | None) -> None:
     """Write one record: `name key=value ...`, with `event` and `fields` as attributes for formatters."""
     if logger.isEnabledFor(level):
-        known = _Fields((key, value) for key, value in fields.items() if value is not None)
-        logger.log(level, "%s %s", name, known, extra={"event": name, "fields": known})
+        known = _Fields({key: value for key, value in fields.items() if value is not None})
+        logger.handle(_Record(level, name, known))
 
 
 def failure(error: BaseException, *, request_id: str, method: str) -> None:
@@ -26,6 +27,23 @@ def failure(error: BaseException, *, request_id: str, method: str) -> None:
     The exceptions' texts are left out, because they may quote what the user sent.
     """
     event(logging.ERROR, "rpc.failure", request_id=request_id, method=method, trace="\n" + trace_of(error))
+
+
+class _Record(logging.LogRecord):
+    """A record whose facts about file, line, thread and process are those of a model: nobody shows them, and to find
+    them out at each call was a fifth of the price of its line."""
+
+    _model = vars(logging.LogRecord(logger.name, logging.INFO, "", 0, "%s %s", (), None))
+
+    def __init__(self, level: int, event: str, fields: "_Fields") -> None:
+        self.__dict__.update(self._model)
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
+        self.levelno = level
+        self.levelname = logging.getLevelName(level)
+        self.args = (event, fields)
+        self.event = event
+        self.fields = fields
 
 
 class _Fields(dict[str, str | int | float]):

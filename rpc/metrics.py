@@ -42,7 +42,9 @@ class FrontFigures:
 class Metrics:
     """One front's metrics, in a registry of their own. Counting costs microseconds; `render` some milliseconds."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, worker: str = "") -> None:
+        """`worker`: the front's name, if there may be several: each of its figures gets it as a label."""
+        self._worker = worker
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(namespace="kernelwire_front", registry=self._registry)
         self._calls = Counter(
@@ -65,8 +67,7 @@ class Metrics:
         info.labels(version).set(1)
         self._counts: dict[tuple[str, str | int], Counter] = {}
         self._times: dict[str, Histogram] = {}
-        self._now = _Now()
-        self._registry.register(self._now)
+        self._answered: dict[int, Counter] = {}
 
     def call(self, method: str, outcome: str | int, duration_s: float) -> None:
         """Count one call. `method` is a name of the registry, or UNKNOWN; `outcome` as in the log."""
@@ -81,42 +82,51 @@ class Metrics:
 
     def response(self, status: int) -> None:
         """Count one HTTP response."""
-        self._responses.labels(str(status)).inc()
+        count = self._answered.get(status)
+        if count is None:
+            count = self._answered[status] = self._responses.labels(str(status))
+        count.inc()
 
     def render(self, accept: str, front: FrontFigures, host: HostFigures | None) -> tuple[bytes, str]:
         """Everything in the text format that `accept` asks for, and its content type. `host` is None while it is away.
 
         Source: Prometheus, "Exposition formats".
         """
-        self._now.front, self._now.host = front, host
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        return encode(_Scrape(self._registry, self._worker, front, host)), content_type
 
 
-class _Now(Collector):
-    """What is not counted here but known at a scrape: `render` puts it in."""
+class _Scrape(Collector):
+    """One answer: what the front counted and knows, under its name, and the host's figures, the same at each front."""
 
-    def __init__(self) -> None:
-        self.front = FrontFigures(0, 0, database_up=False)
-        self.host: HostFigures | None = None
-
-    def describe(self) -> Iterable[Metric]:
-        return ()
+    def __init__(self, registry: CollectorRegistry, worker: str, front: FrontFigures, host: HostFigures | None) -> None:
+        self._registry = registry
+        self._worker = worker
+        self._front = front
+        self._host = host
 
     def collect(self) -> Iterator[Metric]:
-        front, host = self.front, self.host
-        yield _gauge("long_polls", "Calls that wait at this moment.", front.long_polls)
-        yield _gauge(
-            "http_requests_under_way", "HTTP requests that are being answered, WebSockets among them.", front.requests
-        )
-        yield _gauge("websockets", "WebSockets that are open.", front.websockets)
-        yield _gauge("subscriptions", "Subscriptions of all WebSockets.", front.subscriptions)
-        yield _gauge("websocket_unsent_bytes", "Held for clients that read slowly.", front.unsent_bytes)
-        yield _gauge("database_up", "Whether the database of users answered last time.", int(front.database_up))
-        yield _gauge("host_up", "Whether the host answered this scrape.", int(host is not None))
-        if host is not None:
-            yield _gauge("host_answer_seconds", "How long the host took to answer this scrape.", host.answer_s)
-            yield from _of_host(host.stats)
+        for metric in (*self._registry.collect(), *_of_front(self._front, self._host)):
+            if self._worker:
+                name = {"worker": self._worker}
+                metric.samples = [sample._replace(labels={**sample.labels, **name}) for sample in metric.samples]
+            yield metric
+        if self._host is not None:
+            yield from _of_host(self._host.stats)
+
+
+def _of_front(front: FrontFigures, host: HostFigures | None) -> Iterator[Metric]:
+    yield _gauge("long_polls", "Calls that wait at this moment.", front.long_polls)
+    yield _gauge(
+        "http_requests_under_way", "HTTP requests that are being answered, WebSockets among them.", front.requests
+    )
+    yield _gauge("websockets", "WebSockets that are open.", front.websockets)
+    yield _gauge("subscriptions", "Subscriptions of all WebSockets.", front.subscriptions)
+    yield _gauge("websocket_unsent_bytes", "Held for clients that read slowly.", front.unsent_bytes)
+    yield _gauge("database_up", "Whether the database of users answered last time.", int(front.database_up))
+    yield _gauge("host_up", "Whether the host answered this scrape.", int(host is not None))
+    if host is not None:
+        yield _gauge("host_answer_seconds", "How long the host took to answer this scrape.", host.answer_s)
 
 
 def _of_host(stats: Stats) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ from rpc.websocket import WebSocketEndpoint
 
 SCRAPE_S = 1.0
 """how long a scrape waits for the host; then it answers with the front's figures"""
-_PROXIED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+_PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 _NOBODY = hop.Caller("", "")
 
 

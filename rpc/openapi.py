@@ -158,7 +158,7 @@ def _operation(
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": route.operation_id,
-        "responses": {str(answer.status): answer.as_openapi(schemas.of) for answer in route.answers},
+        "responses": {str(answer.status): answer.as_openapi(schemas.of) for answer in route.all_answers},
     }
     if not route.calls:
         return operation

@@ -60,12 +60,23 @@ class Route:
     def operation_id(self) -> str:
         return self.path.strip("/").replace(".", "_").replace("/", "_")
 
+    @property
+    def all_answers(self) -> tuple[Answer, ...]:
+        """Its own, and those of the gate before it."""
+        own = {answer.status for answer in self.answers}
+        return (*self.answers, *(answer for answer in GATE if answer.status not in own))
+
     def structs(self) -> list[type[Struct]]:
         """Those of its bodies."""
         return [answer.body for answer in self.answers if isinstance(answer.body, type)]
 
 
 EVERY_ANSWER = {"X-Request-Id": "names the request in the log"}
+
+GATE = (
+    Answer(403, "a page of another origin asks, which is not in the setting rpc.cors_origins", ERROR_SCHEMA),
+    Answer(421, "the Host header names neither this machine nor one of the setting rpc.allowed_hosts", ERROR_SCHEMA),
+)
 
 _CHALLENGE = {"WWW-Authenticate": "`Bearer`, with what is wrong (RFC 6750, section 3)"}
 _RETRY = {"Retry-After": "seconds after which a retry makes sense"}
@@ -119,7 +130,6 @@ ROUTES = (
             Answer(101, "the WebSocket is open"),
             Answer(400, "parameters in the URL, or a subprotocol", ERROR_SCHEMA),
             Answer(401, "the token of the Authorization header is not valid", ERROR_SCHEMA, headers=_CHALLENGE),
-            Answer(403, "a page of another host asks, or under another name than the service's", ERROR_SCHEMA),
             Answer(426, "no handshake of a WebSocket", ERROR_SCHEMA, headers={"Upgrade": "`websocket`"}),
             Answer(503, "this front ends, or has too many WebSockets", ERROR_SCHEMA, headers=_RETRY),
         ),
@@ -130,7 +140,7 @@ ROUTES = (
         "Figures for Prometheus, for callers on this machine",
         (
             Answer(200, "text format, or OpenMetrics if asked for", media=TEXT),
-            Answer(403, "the caller is elsewhere, or behind a proxy", ERROR_SCHEMA),
+            Answer(403, "the caller is elsewhere, behind a proxy, or a page of another origin", ERROR_SCHEMA),
         ),
     ),
 )

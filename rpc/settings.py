@@ -6,10 +6,23 @@ from msgspec import Meta, Struct
 
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Host = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f]*(:[0-9A-Fa-f]*){2,7})$")]
+Origin = Annotated[
+    str, Meta(pattern=r"^[a-z][a-z0-9+.-]*://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$")
+]
+Hosts = Annotated[tuple[Host, ...], Meta(description="a list of names, each without scheme and port")]
+Origins = Annotated[tuple[Origin, ...], Meta(description="a list of origins, such as https://notes.example.org")]
 
 
 class RpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One front's settings."""
+
+    behind_proxy: bool = False
+    """whether all clients come through a proxy: only then X-Forwarded-For, -Proto and -Host are believed"""
+    allowed_hosts: Hosts = ()
+    """names under which clients ask for the service, beside localhost and the address that they connect to"""
+    cors_origins: Origins = ()
+    """pages of other origins that may call, each exactly as the browser sends it; none is allowed credentials"""
 
     body_bytes: Count = 8 << 20
     """of one HTTP request"""

@@ -1,6 +1,5 @@
 """GET /ws: the handshake. Everything that it refuses is an HTTP answer, as the error object of JSON-RPC."""
 
-import asyncio
 import math
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from aiohttp import web
 
 from auth.errors import InvalidToken
 from kernel_bridge.errors import LimitExceeded
-from rpc import bearer, http_errors, logs, same_host
+from rpc import bearer, http_errors, logs
 from rpc.connection import Connection, Front, Line
 from rpc.context import Services
 from rpc.dispatch import Dispatcher
@@ -52,7 +51,7 @@ class WebSocketEndpoint:
             connection.stop()
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        """Raises Refusal: 400, 401, 403, 426, 503."""
+        """Raises Refusal: 400, 401, 426, 503."""
         settings = self._services.settings
         if self._services.lifecycle.draining:
             raise http_errors.draining(settings.retry_after_s)
@@ -82,7 +81,6 @@ class WebSocketEndpoint:
 
     def _check(self, request: web.Request) -> str | None:
         """The token of the Authorization header. Raises Refusal."""
-        _check_place(request)
         _check_upgrade(request)
         limit = self._services.settings.ws_connections
         if len(self._connections) >= limit:
@@ -96,21 +94,6 @@ class WebSocketEndpoint:
         except InvalidToken as error:
             raise http_errors.unauthorized(error) from None
         return token
-
-
-def _check_place(request: web.Request) -> None:
-    """Refuse what pages of other hosts make browsers send. Raises Refusal."""
-    host = request.headers.get("Host")
-    fault = same_host.host_fault(host, _served_address(request.transport))
-    fault = fault or same_host.origin_fault(request.headers.get("Origin"), host or "")
-    if fault is not None:
-        raise Refusal(403, InvalidRequest(fault))
-
-
-def _served_address(transport: asyncio.Transport | None) -> str | None:
-    """The address that the client has connected to."""
-    name: tuple[str, int] | None = transport.get_extra_info("sockname") if transport is not None else None
-    return name[0].lower() if name else None
 
 
 def _check_upgrade(request: web.Request) -> None:

@@ -53,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
     login = logins.find(chosen.state_dir, address)
     token = os.environ.get(TOKEN) or (login and login.token)
     try:
-        result = json_rpc.call(address.url, given.method, params, token, _wait_s(params))
+        result = json_rpc.call(address.url, given.method, params, token, _wait_s(params), address.certificate)
     except json_rpc.CallFailed as failure:
         hint = ": `kernelwire login`, or set KERNELWIRE_TOKEN" if failure.error.code == json_rpc.INVALID_TOKEN else ""
         _show_error(failure.error, hint, as_json=given.json)

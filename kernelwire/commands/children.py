@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import ctypes
 import signal
 import socket
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 from kernel_bridge.host import Host, HostRunning
 from kernel_bridge.tracing import Tracer
 from kernelwire import __version__, handed_settings, logs
-from kernelwire.child import LifeLine
 from kernelwire.errors import Failed
+from kernelwire.life_line import LifeLine
 from kernelwire.settings import Settings
 from kernelwire.tracing import opened_tracer
+
+_PR_SET_PDEATHSIG = 1
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -25,6 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
         child.add_argument("--settings-fd", type=int, required=True)
         child.add_argument("--life-fd", type=int, required=True)
     front.add_argument("--listen-fd", type=int, required=True)
+    front.add_argument("--name", required=True)
     host.set_defaults(command=run_host)
     front.set_defaults(command=run_front)
     return parser
@@ -42,7 +46,7 @@ def run_host(given: argparse.Namespace) -> int:
 
 
 async def _host(life: LifeLine, state_dir: Path, chosen: Settings, tracer: Tracer | None) -> None:
-    # the host outlives its supervisor: its end of the line is closed as soon as it has said that it is ready
+    # the host outlives its supervisor: on the line it only says that it is ready
     with contextlib.closing(life):
         await Host(state_dir, chosen.bridge, __version__, owned=True, tracer=tracer).run(life.say_ready)
 
@@ -50,11 +54,21 @@ async def _host(life: LifeLine, state_dir: Path, chosen: Settings, tracer: Trace
 def run_front(given: argparse.Namespace) -> int:
     from kernelwire.front import run_front
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _end_with_supervisor()
     chosen = handed_settings.take(given.settings_fd)
-    logs.configure(chosen.log, "front")
+    logs.configure(chosen.log, given.name)
     listener = socket.socket(fileno=given.listen_fd)
     listener.set_inheritable(False)
     with opened_tracer(chosen.otel, "front") as tracer:
-        logs.run(run_front(listener, LifeLine(given.life_fd), given.state_dir, chosen, tracer))
+        logs.run(run_front(listener, LifeLine(given.life_fd), given.state_dir, chosen, given.name, tracer))
     return 0
+
+
+def _end_with_supervisor() -> None:
+    """A front that is stopped or loops would hold the port when the supervisor is gone: the system ends it then.
+
+    If it was gone before, the life line says so. Source: PR_SET_PDEATHSIG(2const).
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))

@@ -28,7 +28,7 @@ def run(given: argparse.Namespace) -> int:
         say(f"nobody is logged in at {address.url}")
         return 0
     try:
-        json_rpc.call(address.url, "logout", {}, login.token)
+        json_rpc.call(address.url, "logout", {}, login.token, certificate=address.certificate)
     except json_rpc.CallFailed as failure:
         if failure.error.code != json_rpc.INVALID_TOKEN:  # else it has ended already
             raise

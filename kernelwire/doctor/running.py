@@ -34,7 +34,7 @@ def _service(place: Path) -> Finding:
     if found is None:
         return fine("service", "only just starting or ending" if serve_file.is_running(place) else "none runs")
     try:
-        status, body = json_rpc.get(f"{found.url}/readyz", ANSWER_S)
+        status, body = json_rpc.get(f"{found.url}/readyz", ANSWER_S, found.certificate)
     except (OSError, http.client.HTTPException) as error:
         text = f"pid {found.pid} does not answer on {found.url}: {error or type(error).__name__}"
         return problem("service", text, "see its log; stop it by Ctrl-C or SIGTERM and start it again")

@@ -13,15 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kernel_bridge.forkserver import server
 from tests.e2e import processes, terminal
 from tests.e2e.processes import Process
 from tests.e2e.terminal import Output
 
 KERNELWIRE = str(Path(sys.executable).parent / "kernelwire")
+FORK_SERVER = str(Path(server.__file__))
 START_S = 60.0
 STOP_S = 45.0
 COMMAND_S = 20.0
-START_LINE = re.compile(r"^kernelwire \d+\.\d+\.\d+\S* on (http://\S+)$", re.MULTILINE)
+START_LINE = re.compile(r"^kernelwire \d+\.\d+\.\d+\S* on (https?://\S+)$", re.MULTILINE)
 # What a developer's own settings would change
 _NOT_INHERITED = ("KERNELWIRE_", "JUPYTER", "IPYTHON", "XDG_", "PYTHON", "http_proxy", "HTTP_PROXY", "ALL_PROXY")
 
@@ -105,7 +107,7 @@ class Service:
             os.close(theirs)
         service = cls(state_dir, process, output, log, "", on_terminal)
         try:
-            text = output.wait_for(" on http://", START_S)
+            text = output.wait_for(" on http", START_S)
         except AssertionError as error:
             service.abandon()
             raise AssertionError(f"{error}\n{log.read_text()}") from None
@@ -140,7 +142,7 @@ class Service:
 
     def kernels(self) -> list[Process]:
         """The kernels that run, their shims and what they started; shims, whose parent is none of them, come first."""
-        of_us = ("serve", "_front", "_host")
+        of_us = ("serve", "_front", "_host", "kernelwire-fork-server", FORK_SERVER)
         running = processes.of_state_dir(self.state_dir)
         found = [process for process in running if not any(word in process.command for word in of_us)]
         pids = {process.pid for process in found}

@@ -1,23 +1,18 @@
 """The command line against real processes: calls, settings of children, a host that stands alone, completion."""
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e import processes
+from tests.e2e import lone_host, processes
 from tests.e2e.conftest import Starter
-from tests.e2e.service import COMMAND_S, KERNELWIRE, START_S, STOP_S, Service, environment, kernelwire
-from tests.e2e.terminal import Output
-
-HOST_LINE = " host on "
+from tests.e2e.service import COMMAND_S, STOP_S, Service, environment, kernelwire
 
 
 class Shell:
@@ -134,34 +129,11 @@ def test_children_have_the_settings_of_the_supervisor(start: Starter, tmp_path: 
     service.stop()
 
 
-@contextlib.contextmanager
-def _host(state_dir: Path, home: Path) -> Generator["tuple[subprocess.Popen[bytes], Output]"]:
-    """`kernelwire host`, ended after the block as systemd would."""
-    ours, theirs = os.pipe()
-    output = Output(ours)
-    command = [KERNELWIRE, "host", "--state-dir", str(state_dir)]
-    try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL, env=environment(home)
-        )
-    finally:
-        os.close(theirs)
-    try:
-        output.wait_for(HOST_LINE, START_S)
-        yield process, output
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(STOP_S) == 0
-    finally:
-        output.close()
-        if process.poll() is None:
-            process.kill()
-            process.wait(10)
-
-
 def test_a_host_alone(start: Starter, tmp_path: Path) -> None:
     """Any number of `serve`s come and go; its kernels stay."""
     state = tmp_path / "state"
-    with _host(state, tmp_path / "home") as (host, _):
+    with lone_host.running(state, tmp_path / "home") as lone:
+        host = lone.process
         assert state.stat().st_mode & 0o777 == 0o700
         assert "another host holds" in kernelwire("host", "--state-dir", str(state), home=tmp_path).stderr
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_encode
 
+from auth import tokens
 from auth.errors import Forbidden, InvalidToken
 from auth.secret import Keys
 from auth.tokens import MAX_CHARS, Claims, TokenSigner
@@ -50,6 +51,33 @@ def test_the_newest_key_signs_and_all_verify() -> None:
     assert rotated.sign(CLAIMS) == TOKEN
     assert reason(by_old, signer(NEW)) == "malformed"
     assert reason(TOKEN, signer(OTHER)) == "malformed"
+
+
+def test_a_token_that_was_seen_before_expires_all_the_same() -> None:
+    now = float(NOW)
+    by = TokenSigner(Keys((NEW,)), lambda: now)
+    assert by.unsign(TOKEN) is by.unsign(TOKEN)
+    now = NOW + 100
+    assert reason(TOKEN, by) == "expired"
+    assert reason(TOKEN, by) == "expired"
+
+
+def test_one_that_was_seen_makes_no_other_one_good() -> None:
+    by = signer()
+    by.unsign(TOKEN)
+    for text in (TOKEN + "A", TOKEN[:-1], TOKEN.upper(), "kw_" + TOKEN):
+        assert reason(text, by) == "malformed"
+    assert by.unsign(TOKEN) == CLAIMS
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "KNOWN", 2)
+    by = signer()
+    made = [msgspec.structs.replace(CLAIMS, token_id=f"t{number}") for number in range(5)]
+    assert [by.unsign(by.sign(claims)) for claims in made] == made
+    seen = [by.unsign(by.sign(claims)) for claims in made]
+    # of the last two some are still the same objects, of the first ones none
+    assert sum(by.unsign(by.sign(claims)) is old for claims, old in zip(made, seen, strict=True)) <= 2
 
 
 @pytest.mark.parametrize(("now", "valid"), [(NOW + 99.999, True), (NOW + 100, False), (NOW + 10_000, False), (0, True)])

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import socket
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,6 @@ import pytest
 
 from kernelwire import __version__
 from kernelwire.cli import main, make_parser
-from kernelwire.errors import CannotServe
-from kernelwire.supervisor import bind
 
 SCREEN_LINES, SCREEN_COLUMNS = 24, 80
 
@@ -129,30 +126,6 @@ def test_a_wrong_port_says_what_was_expected(capsys: pytest.CaptureFixture[str])
         with pytest.raises(SystemExit):
             main(["serve", "--port", port])
         assert "expected a port from 0 to 65535" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("address", ["::", "93.184.216.34", "192.168.0.1", "::ffff:10.0.0.1"])
-def test_bind_refuses_other_addresses_than_loopback(address: str) -> None:
-    with pytest.raises(CannotServe, match="only loopback"):
-        bind(address, 0)
-
-
-@pytest.mark.parametrize("address", ["", "example.org", "127.0.0.1:80", "http://127.0.0.1", "127.1"])
-def test_bind_refuses_what_is_no_address(address: str) -> None:
-    with pytest.raises(CannotServe, match="expected an IP address"):
-        bind(address, 0)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "127.0.0.2"])
-def test_bind(address: str) -> None:
-    with bind(address, 0) as listener:
-        assert not listener.get_inheritable()
-        socket.create_connection(listener.getsockname(), timeout=5).close()
-
-
-def test_bind_to_a_port_in_use() -> None:
-    with bind("127.0.0.1", 0) as taken, pytest.raises(CannotServe, match="--port"):
-        bind("127.0.0.1", taken.getsockname()[1])
 
 
 def test_config_is_a_file_of_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

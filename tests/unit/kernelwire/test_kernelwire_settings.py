@@ -26,7 +26,8 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert (found.rpc.batch_items, found.rpc.body_bytes, found.rpc.code_bytes) == (100, 8 << 20, 1 << 20)
     assert (found.bridge.queue_cells, found.bridge.sessions_per_user) == (1000, 64)
     assert (found.bridge.retention_bytes, found.bridge.segment_bytes) == (256 << 20, 8 << 20)
-    assert (found.serve.host, found.serve.port) == ("127.0.0.1", 8787)
+    assert (found.serve.host, found.serve.port, found.serve.workers) == ("127.0.0.1", 8787, 1)
+    assert (found.serve.host_silence_s, found.serve.front_silence_s) == (30, 15)
 
 
 def test_the_defaults_keep_their_own_rules() -> None:

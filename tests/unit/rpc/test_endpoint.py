@@ -188,7 +188,8 @@ async def head(reader: asyncio.StreamReader) -> bytes:
 async def test_a_length_too_large_is_refused_before_the_body_comes(serve: MakeClient) -> None:
     client = await serve(Front.of())
     reader, writer = await raw(
-        client, b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n"
+        client,
+        b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n",
     )
     assert b" 413 " in await head(reader)
     writer.close()
@@ -198,7 +199,8 @@ async def test_a_length_too_large_is_refused_before_the_body_comes(serve: MakeCl
 async def test_a_body_that_does_not_come_is_408(serve: MakeClient) -> None:
     client = await serve(Front.of(body_s=0.05))
     reader, writer = await raw(
-        client, b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
+        client,
+        b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
     )
     assert b" 408 " in await head(reader)
     writer.close()
@@ -209,7 +211,8 @@ async def test_a_broken_chunk_is_400(serve: MakeClient) -> None:
     client = await serve(Front.of())
     reader, writer = await raw(
         client,
-        b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     )
     assert b" 400 " in await head(reader)
     writer.close()
@@ -223,7 +226,7 @@ async def test_a_closed_connection_ends_the_wait_but_not_the_call(serve: MakeCli
     body = json.dumps(EVALUATE).encode()
     _, writer = await raw(
         client,
-        b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer "
+        b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer "
         + TOKEN.encode()
         + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
         + body,
@@ -303,7 +306,7 @@ async def test_health_and_readiness(serve: MakeClient) -> None:
     front = Front.of()
     client = await serve(front)
     async with client.get("/healthz") as response:
-        assert await response.json() == {"status": "ok", "version": "0.0", "api": "1.0"}
+        assert await response.json() == {"status": "ok", "version": "0.0", "api": "1.0", "worker": ""}
     async with client.get("/readyz") as response:
         assert (response.status, await response.json()) == (200, {"ready": True, "reasons": []})
     front.bridge.ready = False

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw, Struct
 
 from rpc.errors import InvalidParams
@@ -121,3 +123,32 @@ def test_every_member_says_what_it_expects() -> None:
 
     with pytest.raises(TypeError, match=r"Silent\.x needs"):
         ParamsReader(Silent)
+
+
+def test_a_lenient_struct_gets_no_unknown_members_either() -> None:
+    class Lenient(Struct):
+        pass
+
+    with pytest.raises(InvalidParams, match="`x`: expected no params, got an unknown member"):
+        read(Lenient, {"x": 1})
+
+
+MEMBERS = st.sampled_from(["code", "session", "wait", "cell", "metadata", "silent", "user_expressions", "timeout", "x"])
+VALUES = st.sampled_from(
+    ["null", "true", "false", "0", "1", "-1", "1.0", "1e2", "1e400", "301", "9" * 40, '""', '"a"', '"a b"', '"😀"',
+     "[]", "{}", '{"a":1}', '{"a":"b"}', '{"a":1e999}', "[" * 90 + "]" * 90]
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(MEMBERS, VALUES), max_size=6))
+def test_read_as_a_whole_or_member_by_member_it_is_the_same(members: list[tuple[str, str]]) -> None:
+    """With a token in it an object is read member by member; any member may stand there twice."""
+    texts = [f'"{name}":{value}' for name, value in members]
+    reader = ParamsReader(EvaluateParams)
+    found: list[Any] = []
+    for text in ("{" + ",".join(texts) + "}", "{" + ",".join([*texts, '"token":"t"']) + "}"):
+        try:
+            found.append(reader.read(Raw(text.encode()))[0])
+        except InvalidParams as error:
+            found.append(str(error))
+    assert found[0] == found[1]
