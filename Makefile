@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-tests
+BENCH_STAMP := $(VENV)/.installed-bench
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
 ARGS ?=
 # OpenRPC's meta-schema and that of the JSON Schema in it: on no Python registry
 META_SCHEMAS := @open-rpc/spec@1.4.1 @json-schema-tools/meta-schema@1.8.0
 SOURCES := kernelwire rpc kernel_bridge auth tests bench docs
 
-.PHONY: serve test lint unit bench docs openapi states clean
+.PHONY: serve test lint unit bench bench-peers chaos mutations soak figures docs openapi states clean
 
 serve: $(STAMP)
 	exec $(BIN)/kernelwire serve $(ARGS)
@@ -25,8 +28,31 @@ lint: $(TEST_STAMP)
 unit: $(TEST_STAMP)
 	$(BIN)/pytest $(ARGS)
 
-bench: $(STAMP)
-	$(BIN)/python -m bench $(ARGS)
+# Some ten minutes on a quiet machine; writes docs/performance.md. A part: .venv/bin/python -m bench NAME...
+bench: $(BENCH_STAMP) $(PEERS_STAMP)
+	$(BIN)/python -m bench $(if $(ARGS),$(ARGS),--keep)
+
+# What kernelwire is compared with, in an environment of its own
+bench-peers: $(PEERS_STAMP)
+
+# Harm to a running service at seeded moments. FAULT=host_kill: only this one; the results go to build/
+chaos: $(STAMP)
+	mkdir -p build
+	$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),1) \
+		$(if $(SESSIONS),--sessions $(SESSIONS)) $(addprefix --fault ,$(FAULT)) --json build/chaos.json
+
+# The same against services with a defect, each of which it must find
+mutations: $(STAMP)
+	$(BIN)/python -m tests.chaos.mutations
+
+# Long use at a modest pace: do descriptors or memory grow?
+soak: $(STAMP)
+	mkdir -p build
+	$(BIN)/python -m tests.chaos.soak --hours $(or $(HOURS),0.5) --sessions $(or $(SESSIONS),32) --json build/soak.json
+
+# What chaos and soak found last, into docs/reliability.md
+figures: $(STAMP)
+	$(BIN)/python -m tests.chaos.figures build/chaos.json build/soak.json
 
 # What is made from the code: openapi/*.json and docs/reference/
 docs: $(TEST_STAMP)
@@ -53,5 +79,16 @@ $(TEST_STAMP): $(STAMP)
 		install --prefix $(VENV)/meta-schemas --no-audit --no-fund --silent $(META_SCHEMAS)
 	touch $@
 
+# The benchmark's own packages
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable . --group bench
+	touch $@
+
+$(PEERS_STAMP): bench/peers.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(PEERS)/bin/python -m pip install --quiet --requirement bench/peers.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build

@@ -27,6 +27,9 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
     def keep(self, event: NewEvent) -> None:
         """Keep the event itself. Losses after it are counted apart from those before it."""
         self._entries.append(event)

@@ -4,14 +4,18 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 
 from kernel_bridge.clock import rfc3339
 from kernel_bridge.execute_reply import ExecuteReply
 from kernel_bridge.hop import Evaluate
+from kernel_bridge.moment import Moment
 from kernel_bridge.outputs import OutputFold
 from kernel_bridge.results import Cell, CellEnd, CellState, Exit, InterruptStep
 from kernel_bridge.tracing import CellTrace
+
+_encoder = msgspec.json.Encoder()
 
 
 class ExecuteRequest(Struct, frozen=True):
@@ -49,26 +53,57 @@ class LiveCell:
     reply: ExecuteReply | None = None
     idle: bool = False
     input_id: str | None = None
+    stdin_live: bool = False
+    """its input requests and their answers go over this host's stdin channel: what kernelwire_sync says is older"""
+    input_by_sync: bool = False
+    """the input that it waits for became known by kernelwire_sync, not by the kernel's own request"""
+    resumed: bool = False
+    """it began under a host that died: a `gap` says already that something of it may be missing"""
     interrupted: bool = False
     timed_out: bool = False
     forced_end: CellEnd | None = None
     """its kernel is being ended on purpose: how the cell ends then, unless its reply comes first"""
     grace: asyncio.TimerHandle | None = None
     """runs while only one of reply and idle is there"""
+    timer: asyncio.TimerHandle | None = None
+    """runs until its `timeout` is over"""
     trace: CellTrace | None = None
     """its spans, if the call that queued it is traced"""
     escalation: "asyncio.Task[InterruptStep] | None" = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     """the kernel has begun with it: from now on a SIGINT reaches it"""
-    completed: asyncio.Event = field(default_factory=asyncio.Event)
+    completed: Moment = field(default_factory=Moment)
     """reply and idle are there, or will not come"""
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: Moment = field(default_factory=Moment)
+    record: bytes | None = None
+    """once it has ended: results.Cell as JSON, as it was recorded"""
 
     def execute_request(self) -> ExecuteRequest:
         asked = self.request
         return ExecuteRequest(
             asked.code, asked.silent, asked.store_history, asked.user_expressions or {}, asked.allow_stdin
         )
+
+    def take_reply(self, reply: ExecuteReply) -> None:
+        """Its kernel has answered."""
+        self.reply = reply
+        if reply.execution_count is not None and not self.request.silent:
+            self.execution_count = reply.execution_count
+
+    def end_by(self, *, closing: bool) -> CellEnd:
+        """How a cell ends that has completed: by its reply or what was done to it. `closing`: its session is."""
+        if self.reply is None:
+            if self.timed_out:
+                return "timeout"
+            if self.forced_end is not None and not closing:
+                return self.forced_end
+            if self.interrupted:
+                return "interrupted"
+            if closing:
+                return "closed"
+            if self.exit is not None:
+                return "kernel_died"
+        return self.end_by_reply()
 
     def end_by_reply(self) -> CellEnd:
         """The end that the kernel's reply says, given what was done to the cell meanwhile (API.md, "A cell")."""
@@ -81,6 +116,10 @@ class LiveCell:
         if self.interrupted:
             return "interrupted"
         return "error" if self.reply.status == "error" else "aborted"
+
+    def json(self) -> bytes:
+        """The cell as clients see it now, as JSON."""
+        return self.record if self.record is not None else _encoder.encode(self.snapshot())
 
     def snapshot(self) -> Cell:
         """The cell as clients see it now."""

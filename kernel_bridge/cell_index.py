@@ -33,6 +33,7 @@ class CellIndex:
     def __init__(self) -> None:
         self.displays = DisplayIndex()
         self._keys: dict[str, Key] = {}
+        self._cursors: dict[str, int] = {}
         self._order: list[Key] = []
         self._inputs: set[str] = set()
 
@@ -46,9 +47,14 @@ class CellIndex:
             key = (record.queued_seq, len(self._order), record.cell)
             self._keys[record.cell] = key
             insort(self._order, key)
+        self._cursors[record.cell] = record.cursor
         if record.started_at is not None and record.store_history and not record.silent:
             self._inputs.add(record.cell)
         self.displays.record(record.cell, record.cursor, record.displays)
+
+    def cursor(self, cell: str) -> int | None:
+        """The seq with which it ended; None if there is no record of it."""
+        return self._cursors.get(cell)
 
     def key(self, cell: str) -> Key | None:
         return self._keys.get(cell)

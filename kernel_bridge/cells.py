@@ -1,6 +1,8 @@
 """The cells of one session, by id: those that wait or run, and those that ended."""
 
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -24,11 +26,22 @@ NOT_PARAMS = ("op", "caller", "request_id", "traceparent", "session", "wait")
 """members of the request that say nothing of the cell itself"""
 
 
+@dataclass(slots=True)
+class Recovered:
+    """Cells that had not ended when the host died, in order; at most one of them `ran`."""
+
+    ran: list[LiveCell] = field(default_factory=list[LiveCell])
+    queued: list[LiveCell] = field(default_factory=list[LiveCell])
+
+
 class Cells:
     """Takes cells in and finds them again; its `runner` runs them."""
 
-    def __init__(self, session: str, journal: Journal, slot: KernelSlot, settings: BridgeSettings) -> None:
-        self.runner = Runner(journal, slot, settings, self._ended)
+    def __init__(
+        self, session: str, journal: Journal, slot: KernelSlot, settings: BridgeSettings, on_change: Callable[[], None]
+    ) -> None:
+        """`on_change` is called when a cell was queued, begins or has ended."""
+        self.runner = Runner(journal, slot, settings, self._ended, on_change)
         self._session = session
         self._journal = journal
         self._settings = settings
@@ -89,26 +102,30 @@ class Cells:
 
     def is_over(self, cell: str, cursor: int) -> bool:
         """Whether the cell has ended and `cursor` has passed its last event."""
-        finished = None if cell in self._live else self._journal.finished(cell)
-        return finished is not None and cursor >= msgspec.json.decode(finished, type=_Cursor).cursor
+        last = None if cell in self._live else self._journal.cursor(cell)
+        return last is not None and cursor >= last
 
-    def recover(self) -> None:
-        """After a crash of the host: cells that ran end as `lost`, with a `gap`; queued ones are queued again."""
-        self._journal.recover_displays()
-        for found in recovery.unrecorded(self._journal, self._session):
-            cell = self._new(found.cell, found.request)
+    def recover(self, rebuilt: list[recovery.Rebuilt]) -> Recovered:
+        """After a crash of the host: know the cells again that had not ended. None of them is run by this, and those
+        alone are ended that the host before was about to abort."""
+        recovered = Recovered()
+        for one in rebuilt:
+            found = one.found
+            cell = LiveCell(self._session, found.cell, found.request, one.fold, found.queued_at)
             cell.cursor = cell.queued_seq = found.seq
-            cell.queued_at, cell.started_at = found.queued_at, found.started_at
-            if found.started_at is None and found.end is None:
-                self._live[cell.id] = cell
-                self.runner.put(cell)
-                continue
-            recovery.refold(self._journal, found, cell.fold)
-            if found.end is None:
-                self._live[cell.id] = cell
-                self.runner.lose(cell)
-            else:
+            cell.started_at = found.started_at
+            if found.end is not None:
                 self._record(cell, found)
+                continue
+            self._live[cell.id] = cell
+            if found.aborted:
+                self.runner.end_recovered(cell, "aborted")
+            elif found.started_at is None:
+                recovered.queued.append(cell)
+            else:
+                _resume(cell, one)
+                recovered.ran.append(cell)
+        return recovered
 
     def _new(self, cell: str, asked: hop.Evaluate) -> LiveCell:
         fold = OutputFold(self._settings.cell_output_bytes)
@@ -137,12 +154,20 @@ class Cells:
         del self._live[cell.id]
 
 
+def _resume(cell: LiveCell, rebuilt: recovery.Rebuilt) -> None:
+    """Have a cell that ran as it was when its host died."""
+    found, seen = rebuilt.found, rebuilt.seen
+    cell.cursor, cell.execution_count = seen.cursor, seen.execution_count
+    cell.resumed = True
+    cell.state = "running"
+    if found.waits and seen.input_id is not None:
+        cell.state, cell.input_id = "waiting_input", seen.input_id
+    if seen.begun:
+        cell.begun.set()
+
+
 class _Code(Struct, frozen=True):
     code: str
-
-
-class _Cursor(Struct, frozen=True):
-    cursor: int
 
 
 class _End(Struct, frozen=True):

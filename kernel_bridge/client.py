@@ -12,6 +12,7 @@ import zmq
 
 from kernel_bridge import hop, runtime_dir
 from kernel_bridge.channels import Channel
+from kernel_bridge.deadlines import Deadlines
 from kernel_bridge.errors import HostUnavailable
 from kernel_bridge.faults import from_fault
 from kernel_bridge.hop_secret import read_secret
@@ -40,6 +41,7 @@ class HostClient:
         self._silence_s = silence_s
         self._channel: Channel | None = None
         self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._deadlines = Deadlines(self._give_up)
         self._numbers = itertools.count(1)
         self._instance: str | None = None
         self._heard = 0.0
@@ -65,24 +67,23 @@ class HostClient:
 
         Raises BridgeError as the host raised it, HostUnavailable without a host or after `timeout_s`.
         """
-        number = next(self._numbers)
         if not self.ready or self._channel is None:
             raise HostUnavailable
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        number = next(self._numbers)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes] = loop.create_future()
         self._calls[number] = future
         try:
             expires = self._heard + self._silence_s  # the earliest moment at which _watch gives the host up
             call = hop.Call(number, request, self._instance or "", expires)  # pyright: ignore[reportArgumentType]  each Request is in AnyRequest
             self._send(call)
-            async with asyncio.timeout(timeout_s):
-                raw = await future
-        except TimeoutError:
-            self._send(hop.Cancel(number))
-            raise HostUnavailable from None
+            self._deadlines.add(number, loop.time() + timeout_s)
+            raw = await future
         except asyncio.CancelledError:
             self._send(hop.Cancel(number))
             raise
         finally:
+            self._deadlines.discard(number)
             self._calls.pop(number, None)
         return hop.Answer(raw, hop.RESULTS[type(request)])
 
@@ -100,6 +101,7 @@ class HostClient:
                     self._lose()
                 await asyncio.sleep(RETRY_S)
         finally:
+            self._deadlines.close()
             context.term()
 
     def _open(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
@@ -147,6 +149,8 @@ class HostClient:
         self._heard = asyncio.get_running_loop().time()
         message = _decoder.decode(frames[0])
         match message:
+            case hop.Reply():
+                self._on_reply(message)
             case hop.Welcome():
                 self._instance = message.instance
                 self._known.set()
@@ -158,8 +162,6 @@ class HostClient:
             case hop.Refused():
                 log.error("host_refused reason=%s", message.reason)
                 self._lost.set()
-            case hop.Reply():
-                self._on_reply(message)
 
     def _on_reply(self, reply: hop.Reply) -> None:
         future = self._calls.get(reply.id)
@@ -169,6 +171,13 @@ class HostClient:
             future.set_exception(from_fault(reply.fault))
         else:
             future.set_result(reply.result or b"null")
+
+    def _give_up(self, number: int) -> None:
+        """The host did not answer in time."""
+        future = self._calls.get(number)
+        if future is not None and not future.done():
+            self._send(hop.Cancel(number))
+            future.set_exception(HostUnavailable())
 
     def _send(self, message: hop.FromFront) -> None:
         if self._channel is not None:

@@ -1,6 +1,23 @@
 """Time as the wire shows it: RFC 3339, UTC, milliseconds."""
 
+import time
 from datetime import UTC, datetime
+
+
+class WallClock:
+    """Tells the present moment, as rfc3339() shows it; formatted once a second, for those who ask for each message."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def stamp(self) -> str:
+        """As rfc3339(utcnow())."""
+        second, millisecond = divmod(time.time_ns() // 1_000_000, 1000)
+        if second != self._second:
+            self._text = datetime.fromtimestamp(second, UTC).isoformat()[:19]
+            self._second = second
+        return f"{self._text}.{millisecond:03d}Z"
 
 
 def utcnow() -> datetime:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kernel_bridge.adoption import Survivor
 from kernel_bridge.cells import Cells
 from kernel_bridge.journal import Journal
 from kernel_bridge.kernel import DeliverExit, Kernel
@@ -17,12 +18,26 @@ from kernel_bridge.tally import Tally
 
 @dataclass(slots=True, frozen=True)
 class Surroundings:
-    """What a session needs of its host: where its files lie and how to start a kernel for it."""
+    """What a session needs of its host: where its files lie and how it gets a kernel."""
 
     directory: Path
     settings: BridgeSettings
     open_kernel: Callable[[SessionRecord, Deliver, DeliverExit], Awaitable[Kernel]]
+    adopt_kernel: Callable[[Survivor, Deliver, DeliverExit], Kernel]
     tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(slots=True)
+class Visitors:
+    """Calls that wait and then go on using the desk: `with` it around them."""
+
+    count: int = 0
+
+    def __enter__(self) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,11 +47,18 @@ class Desk:
     journal: Journal
     cells: Cells
     router: Router
+    visitors: Visitors = field(default_factory=Visitors)
+
+    @property
+    def can_be_left(self) -> bool:
+        """Whether nobody is at it, no cell waits or runs, and all is written."""
+        return not self.visitors.count and self.cells.all_ended and self.journal.settled
 
     @classmethod
     def open(cls, session: str, around: Surroundings, slot: KernelSlot, on_change: Callable[[], None]) -> "Desk":
-        """The session's journal and cells, as its files have them. Raises OSError."""
+        """The session's journal and cells, as its files have them. `on_change` is called when a cell was queued, begins
+        or has ended. Raises OSError."""
         settings = around.settings
-        journal = Journal(around.directory, settings, around.tally, on_change)
-        cells = Cells(session, journal, slot, settings)
+        journal = Journal(around.directory, settings, around.tally)
+        cells = Cells(session, journal, slot, settings, on_change)
         return cls(journal, cells, Router(journal, cells.runner, settings.max_event_bytes))

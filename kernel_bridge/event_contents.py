@@ -30,7 +30,7 @@ class Event(Struct, frozen=True, omit_defaults=True):
     buffers: list[str] = []
     """binary buffers, base64; left out when there are none"""
     late: bool = False
-    """true when it came after the end of its cell, else left out"""
+    """true when it came after the end of its cell, else left out; the cell's `outputs` do not have it"""
     repaired: bool = False
     """true when its text was no valid UTF-8 and had to be changed, else left out"""
 

@@ -68,7 +68,7 @@ def from_kernel(
         try:
             mending = mend(content)
         except Unmendable:
-            return [_omitted(cell, len(content) + sum(map(len, buffers)), None, late)]
+            return [omitted(Omitted(len(content) + sum(map(len, buffers)), None), cell, late=late)]
         content, fields, repaired = mending.content, mending.fields, mending.altered
     event = NewEvent(type, cell, content, fields, buffers, late, repaired)
     if len(content) > STREAM_BYTES and type == "stream":
@@ -76,7 +76,7 @@ def from_kernel(
         if parts:
             return parts
     if event.size > max_bytes:
-        return [_omitted(cell, event.size, _largest_mime(fields.get("data")), late)]
+        return [omitted(Omitted(event.size, _largest_mime(fields.get("data"))), cell, late=late)]
     return [event]
 
 
@@ -100,6 +100,11 @@ def from_service(type: str, content: Struct | dict[str, Any], cell: str | None) 
     return NewEvent(type, cell, encoded, fields)
 
 
+def omitted(what: Omitted, cell: str | None, *, late: bool = False) -> NewEvent:
+    """In place of an event that is too large to be stored."""
+    return msgspec.structs.replace(from_service("omitted", what, cell), late=late)
+
+
 def _split_stream(event: NewEvent) -> list[NewEvent]:
     """The pieces of a long stream; [] if it is none (a forged message: no text, or much beside it)."""
     text = event.fields.get("text")
@@ -115,11 +120,6 @@ def _split_stream(event: NewEvent) -> list[NewEvent]:
         content = msgspec.json.encode(fields)
         events.append(NewEvent(event.type, event.cell, content, fields, (), event.late, event.repaired))
     return events
-
-
-def _omitted(cell: str | None, size: int, mime: str | None, late: bool) -> NewEvent:
-    event = from_service("omitted", Omitted(size, mime), cell)
-    return msgspec.structs.replace(event, late=late)
 
 
 def _largest_mime(data: Any) -> str | None:

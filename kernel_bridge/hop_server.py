@@ -10,11 +10,13 @@ import msgspec
 import zmq
 
 from kernel_bridge import hop, log_context, tracing
+from kernel_bridge.cell import LiveCell
 from kernel_bridge.channels import Channel
 from kernel_bridge.errors import BridgeError, HostUnavailable, ShuttingDown
 from kernel_bridge.faults import to_fault
 from kernel_bridge.service import Service
 from kernel_bridge.tracing import Tracer
+from kernel_bridge.waiting import WaitingCalls
 
 FRONT_SILENCE_S = 10.0
 """a front that did not ping for this long is gone: its waits end, its cells go on"""
@@ -54,6 +56,8 @@ class HopServer:
         self._fronts: dict[bytes, _Front] = {}
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting = WaitingCalls(self._send)
+        self._to_begin = 0  # tasks before their first step
         self._loop = asyncio.get_running_loop()
         socket = context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.LINGER, 0)
@@ -76,10 +80,12 @@ class HopServer:
         for identity, front in list(self._fronts.items()):
             if now - front.heard > FRONT_SILENCE_S:
                 del self._fronts[identity]
+                self._waiting.forget(identity)
                 for task in front.waits.values():
-                    task.cancel()
+                    self._loop.call_soon(task.cancel)  # after its first step, so that it can clear up
 
     async def close(self) -> None:
+        self._waiting.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -97,11 +103,12 @@ class HopServer:
             self._send(identity, hop.Refused("malformed"))
             return
         match message:
-            case hop.Hello() | hop.Ping():
-                self._on_hello(identity, message)
             case hop.Call():
                 self._on_call(identity, message)
+            case hop.Hello() | hop.Ping():
+                self._on_hello(identity, message)
             case hop.Cancel():
+                self._waiting.cancel(identity, message.id)
                 front = self._fronts.get(identity)
                 task = front.waits.get(message.id) if front is not None else None
                 if task is not None:
@@ -132,25 +139,61 @@ class HopServer:
             self._send(identity, hop.Reply(call.id, fault=to_fault(ShuttingDown())))
         elif self._is_stale(call):
             self._send(identity, hop.Reply(call.id, fault=to_fault(HostUnavailable())))
-        else:
-            task = self._loop.create_task(self._answer_in_context(identity, call))
+        elif not self._evaluated(identity, call):
+            self._to_begin += 1
+            task = self._loop.create_task(self._answer_in_context(identity, front, call))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
             if isinstance(call.request, hop.Wait):
                 front.waits[call.id] = task
-                task.add_done_callback(lambda _: front.waits.pop(call.id, None))
 
     def _is_stale(self, call: hop.Call) -> bool:
         late = call.expires is not None and self._loop.time() > call.expires
         return late or call.instance not in ("", self._welcome.instance)
 
-    async def _answer_in_context(self, identity: bytes, call: hop.Call) -> None:
-        with log_context.of_call(call.request):
+    def _evaluated(self, identity: bytes, call: hop.Call) -> bool:
+        """Do an evaluate here and now; False if the call needs a task of its own."""
+        asked = call.request
+        if not isinstance(asked, hop.Evaluate) or self._to_begin:  # else it would overtake a call that came before it
+            return False
+        if self._tracer is not None and asked.traceparent is not None:
+            return False
+        with log_context.of_call(asked):
+            try:
+                cell = self._service.evaluate(asked)
+                if cell is None:
+                    return False
+                if isinstance(cell, LiveCell) and asked.wait > 0:
+                    self._waiting.add(identity, call.id, cell, asked.wait)
+                else:
+                    self._send(identity, hop.Reply(call.id, result=cell.json() if isinstance(cell, LiveCell) else cell))
+            except BridgeError as error:
+                self._send(identity, hop.Reply(call.id, fault=to_fault(error)))
+            except Exception as error:  # the front shows a request id only; the text stays here
+                log.exception("call_failed op=Evaluate")
+                self._send(identity, hop.Reply(call.id, fault=to_fault(error)))
+        return True
+
+    async def _answer_in_context(self, identity: bytes, front: _Front, call: hop.Call) -> None:
+        self._to_begin -= 1
+        log_context.enter_call(call.request)
+        try:
             await self._answer(identity, call)
+        finally:
+            self._forget(front, call)
+
+    def _forget(self, front: _Front, call: hop.Call) -> None:
+        """Here and not by callbacks of the task, each of which would be a turn of the event loop's."""
+        front.waits.pop(call.id, None)
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.discard(task)
 
     async def _answer(self, identity: bytes, call: hop.Call) -> None:
         try:
-            result = await tracing.traced(self._tracer, call.request, self._service.answer)
+            if self._tracer is None:
+                result = await self._service.answer(call.request)
+            else:
+                result = await tracing.traced(self._tracer, call.request, self._service.answer)
             self._send(identity, hop.Reply(call.id, result=result))
         except BridgeError as error:
             self._send(identity, hop.Reply(call.id, fault=to_fault(error)))

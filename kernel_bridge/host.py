@@ -14,9 +14,10 @@ import msgspec
 import zmq
 from msgspec import Struct
 
-from kernel_bridge import hop, leftovers, runtime_dir
+from kernel_bridge import adoption, hop, leftovers, runtime_dir
 from kernel_bridge.client import HOST_SOCKET
-from kernel_bridge.files import write_atomically
+from kernel_bridge.errors import KernelspecNotFound
+from kernel_bridge.files import write_atomically, write_on_full_disk
 from kernel_bridge.hop_secret import make_secret
 from kernel_bridge.hop_server import HopServer
 from kernel_bridge.host_lock import HostLock
@@ -87,31 +88,47 @@ class Host:
         self._take_signals()
         crashed = (self._state_dir / HOST_FILE).exists()
         file = HostFile(os.getpid(), self._version, self._owned)
-        write_atomically(self._state_dir / HOST_FILE, msgspec.json.encode(file))
+        write_on_full_disk(self._state_dir / HOST_FILE, msgspec.json.encode(file))
         sockets = runtime_dir.create(self._state_dir)
+        place = Place(
+            kernels=self._state_dir / "kernels",
+            workdirs=self._state_dir / "workdirs",
+            sockets=sockets,
+            host_lock=self._state_dir / HOST_LOCK,
+        )
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
         try:
-            place = Place(
-                kernels=self._state_dir / "kernels",
-                workdirs=self._state_dir / "workdirs",
-                sockets=sockets,
-                host_lock=self._state_dir / HOST_LOCK,
-            )
             specs = Kernelspecs()
             factory = KernelFactory(context, place, specs, self._settings)
             host_id = _host_id(self._state_dir)
             sessions = Sessions(self._state_dir / "sessions", host_id, specs, factory, self._settings)
             sessions.load()
-            await leftovers.end(place.kernels)
-            if crashed:
-                sessions.expect_recovery()
-            whole = await self._serve(sessions, context, sockets, announce)
+            survey = await adoption.survey(place.kernels, sockets, sessions.records, specs)
+            factory.leftovers.end(survey.leftovers)
+            if crashed or survey.found:
+                sessions.expect_recovery(survey.found)
+            preparing = asyncio.create_task(self._prepare_fork(factory), name="fork-server-first")
+            try:
+                whole = await self._serve(sessions, context, sockets, announce)
+            finally:
+                preparing.cancel()
+                await factory.leftovers.close()
+                if factory.forks is not None:
+                    await factory.forks.close()
         finally:
             context.destroy(linger=0)  # unlike term() it waits for no socket that a fault left open
-            runtime_dir.remove(sockets)
+            if not leftovers.exist(place.kernels):  # a kernel that lives on has its sockets there
+                runtime_dir.remove(sockets)
         if whole:
             (self._state_dir / HOST_FILE).unlink(missing_ok=True)
+
+    async def _prepare_fork(self, factory: KernelFactory) -> None:
+        if self._settings.fork_server_at_start:
+            try:
+                await factory.prepare_fork()
+            except (KernelspecNotFound, TimeoutError) as error:
+                log.warning("fork_server_not_started reason=%s", error)
 
     async def _serve(
         self,
@@ -124,7 +141,7 @@ class Host:
         welcome = hop.Welcome(hop.PROTO, self._version, _host_id(self._state_dir), secrets.token_hex(8))
         service = Service(sessions, self._version)
         server = HopServer(context, sockets / HOST_SOCKET, make_secret(self._state_dir), welcome, service, self._tracer)
-        recovering = asyncio.create_task(sessions.recover(), name="recovery")
+        recovering = asyncio.create_task(sessions.recover(), name="recovery")  # its first step is before any call
         try:
             log.info("host_ready sessions=%d", sessions.count)
             announce()

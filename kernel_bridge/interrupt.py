@@ -30,7 +30,7 @@ class Interrupts:
 
     def timed_out(self, cell: LiveCell) -> None:
         """The cell's `timeout` is over: interrupt it, if need be by killing the kernel."""
-        if not cell.completed.is_set():
+        if not cell.completed.is_set() and cell.reply is None:  # else its code has ended, only output is on its way
             cell.timed_out = cell.may_kill = True
             self._escalate(cell)
 

@@ -2,50 +2,56 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from msgspec import Raw
 
 from kernel_bridge.cell_index import CellIndex
 from kernel_bridge.cell_log import EARLY, CellLog
-from kernel_bridge.clock import utcnow
 from kernel_bridge.displays import UPDATE, Displays
 from kernel_bridge.events import NewEvent
-from kernel_bridge.log import EventLog, LogLimits, LogPage
+from kernel_bridge.log import EventLog, LogPage
+from kernel_bridge.log_limits import LogLimits
+from kernel_bridge.results import Cell, Truncated
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.tally import Tally
+
+UNWRITTEN_BYTES = 16 << 20
+"""of records that a full disk refuses one session keeps so much in memory; beyond that they lose their outputs"""
 
 log = logging.getLogger("kernelwire.bridge.journal")
 
 
 class Pulse:
-    """Wakes everyone who waits now. Many pulses within one round of the event loop are one."""
+    """Wakes everyone who waits now. Many pulses within one round of the event loop are one, and where nobody waits they
+    cost nothing."""
 
-    def __init__(self, also: Callable[[], None] | None = None) -> None:
-        """`also` is called at each waking."""
-        self._also = also
+    def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._waiting = 0
         self._scheduled = False
 
     def send(self) -> None:
-        if not self._scheduled:
+        if self._waiting and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._wake)
 
     async def wait(self, timeout_s: float) -> bool:
         """True when a pulse came within `timeout_s`."""
+        self._waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
                 await self._event.wait()
         except TimeoutError:
             return False
+        finally:
+            self._waiting -= 1
         return True
 
     def _wake(self) -> None:
         self._scheduled = False
-        if self._also is not None:
-            self._also()
         self._event.set()
         self._event.clear()
 
@@ -56,31 +62,26 @@ class Journal:
     `changed` pulses after each write. A finished cell that the disk refuses is kept in memory until it can be written.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        settings: BridgeSettings,
-        tally: Tally | None = None,
-        on_change: Callable[[], None] | None = None,
-    ) -> None:
-        """`tally` counts what is written; `on_change` is called after writes, once for many of one moment."""
-        limits = LogLimits(
-            segment_bytes=settings.segment_bytes,
-            retention_bytes=settings.retention_bytes,
-            retention_s=settings.retention_s,
-        )
+    def __init__(self, directory: Path, settings: BridgeSettings, tally: Tally | None = None) -> None:
+        """`tally` counts what is written."""
         self.tally = tally or Tally()
-        self.events = EventLog.open(directory, limits, tally=self.tally.log)
+        self.events = EventLog.open(directory, LogLimits.of(settings), tally=self.tally.log, stored_late=self._reaches)
         self.index = CellIndex()
         self._displays = Displays(self.index.displays, self._event, settings.cell_output_bytes)
         self._cells = CellLog.open(directory, learn=self.index.learn)
         self._unwritten: dict[str, bytes] = {}
+        self._tended = (0, 0)
         self.closed = False
-        self.changed = Pulse(on_change)
+        self.changed = Pulse()
 
     @property
     def newest(self) -> int:
         return self.events.newest
+
+    @property
+    def settled(self) -> bool:
+        """Whether the disk has taken everything."""
+        return self.events.settled and not self._unwritten
 
     def write(self, event: NewEvent, *, keep: bool = False) -> int | None:
         """The event's seq; None if it could not be stored (then it is counted, or with `keep` written later)."""
@@ -109,13 +110,19 @@ class Journal:
         self.changed.send()
 
     def tend(self) -> None:
-        """Try again what the disk refused, and drop segments that are too old; the host calls it now and then."""
+        """Try again what the disk refused, drop segments that are too old, and hold no file open that nothing was
+        written to since the last time; the host calls it now and then."""
         newest = self.events.newest
         self.events.flush_kept()
         self._write_cells()
-        self.events.retain(utcnow())
+        self.events.retain()
         if self.events.newest > newest:
             self.changed.send()
+        written = (self.events.newest, self._cells.size)
+        if written == self._tended:
+            self.events.rest()
+            self._cells.rest()
+        self._tended = written
 
     def save(self, cell: str, line: bytes) -> bool:
         """Record a cell before its end, as retention may drop its events; False if the disk refused."""
@@ -136,6 +143,10 @@ class Journal:
             for _, line in self.events.events_of(UPDATE):
                 self._displays.note_line(line)
 
+    def cursor(self, cell: str) -> int | None:
+        """The seq with which a finished cell ended; None if it has not ended or never was."""
+        return self.index.cursor(cell)
+
     def has_finished(self, cell: str) -> bool:
         return cell in self._unwritten or cell in self._cells
 
@@ -153,6 +164,19 @@ class Journal:
                 self.index.learn(updated)
         self._displays.clear()
 
+    def _reaches(self, event: NewEvent, seq: int) -> None:
+        """An event of a cell could be stored only now: if its record is there already, it ends with this event."""
+        if event.cell is None or not self.has_finished(event.cell):
+            return
+        try:
+            line = self._unwritten.get(event.cell) or self._cells.get(event.cell)
+            if line is not None:
+                cell = msgspec.json.decode(line, type=Cell)
+                self._unwritten[event.cell] = msgspec.json.encode(msgspec.structs.replace(cell, cursor=seq))
+                self.index.learn(self._unwritten[event.cell])
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            log.warning("record_unreadable error=%s", type(error).__name__)
+
     def _event(self, seq: int) -> bytes | None:
         """A stored event; None if retention removed it."""
         found = self.events.read(seq - 1, cell=None, limit=1, max_bytes=1).events
@@ -161,16 +185,37 @@ class Journal:
     def _write_cells(self) -> None:
         for waiting in list(self._unwritten):
             if not self._cells.append(waiting, self._unwritten[waiting]):
-                break
+                self._bound_unwritten()
+                return
             del self._unwritten[waiting]
+
+    def _bound_unwritten(self) -> None:
+        used = sum(map(len, self._unwritten.values()))
+        for cell, line in self._unwritten.items():
+            if used <= UNWRITTEN_BYTES:
+                return
+            self._unwritten[cell] = _without_outputs(line)
+            used -= len(line) - len(self._unwritten[cell])
 
     def close(self) -> bool:
         """Close the files, whoever waits is woken; False if the disk still refuses what has to be written."""
+        stored = self.events.flush_kept()
         self._update_records()
         self._write_cells()
-        written = self.events.flush_kept() and not self._unwritten
         self.events.close()
         self._cells.close()
         self.closed = True
         self.changed.send()
-        return written
+        return stored and not self._unwritten
+
+
+def _without_outputs(line: bytes) -> bytes:
+    """A record whose outputs are counted as missing."""
+    cell = msgspec.json.decode(line, type=Cell)
+    if not cell.outputs:
+        return line
+    before = cell.outputs_truncated or Truncated(0, 0)
+    missing = Truncated(before.bytes + len(msgspec.json.encode(cell.outputs)), before.events + len(cell.outputs))
+    return msgspec.json.encode(
+        msgspec.structs.replace(cell, outputs=[], text="", displays={}, outputs_truncated=missing)
+    )

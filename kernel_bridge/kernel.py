@@ -20,11 +20,13 @@ from msgspec import Struct
 from kernel_bridge import launch
 from kernel_bridge.connection import Connection
 from kernel_bridge.errors import KernelBusy, KernelDied, KernelStartFailed
+from kernel_bridge.forkserver.servers import ForkServers
 from kernel_bridge.kernel_channels import Deliver, KernelChannels
 from kernel_bridge.kernel_command import Spec
 from kernel_bridge.kernel_process import KernelProcess
-from kernel_bridge.kernel_record import ExitRecord
+from kernel_bridge.kernel_record import ExitRecord, write_info
 from kernel_bridge.launch import KernelLaunch
+from kernel_bridge.probe import Probe, Probes
 from kernel_bridge.results import Exit
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.wire import Message
@@ -32,13 +34,17 @@ from kernel_bridge.wire import Message
 CELL_PREFIX = "x-"
 """An execute_request's msg_id is this and the cell's id, so that output names its cell without any table."""
 
+UNKNOWN = b"{}"
+"""`info_content` before the kernel has answered"""
 WELCOME_S = 0.1
 """how long to wait for a sign of life on iopub before asking again; kernels without iopub_welcome have to be asked"""
+IN_TOUCH_S = 1.0
+"""bound of the wait for the channels of a kernel that was taken over; it takes milliseconds unless it is busy"""
 INPUT_ROUTE_S = 1.0
 """how long to wait for the stdin channel of a kernel that has answered on shell; one without it is used all the same"""
 SHUTDOWN_REPLY_S = 1.0
 QUIET_S = 0.05
-DRAIN_S = 2.0
+DRAIN_S = 10.0
 """after a kernel's end its last output is read until nothing came for QUIET_S, at most for DRAIN_S"""
 
 log = logging.getLogger("kernelwire.bridge.kernel")
@@ -72,42 +78,73 @@ class Kernel:
         settings: BridgeSettings,
         deliver: Deliver,
         on_exit: DeliverExit,
+        *,
+        same_peer: bool = True,
     ) -> None:
+        """`same_peer`: see KernelChannels."""
         self.spec = spec
         self.kid = directory.name
         self.info = KernelInfo()
-        self.info_content = b"{}"
+        self.info_content = UNKNOWN
         """kernel_info_reply, as the kernel wrote it"""
         self.exit: ExitRecord | None = None
         self.stopping = False
         """its end is wanted"""
         self.dying = False
         """its process has ended, its last output is being read"""
+        self.forked = False
+        """whether a fork server started it"""
         self._directory = directory
         self._connection = connection
         self._settings = settings
         self._on_exit = on_exit
-        self._channels = KernelChannels(context, connection, self.kid, deliver)
+        self._channels = KernelChannels(
+            context, connection, self.kid, deliver, lossless=spec.launcher, same_peer=same_peer
+        )
         self._subshells: dict[str, asyncio.Task[str | None]] = {}
         self._process: KernelProcess | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._probes: Probes | None = None
+        self._in_touch = True
+        self._judge: Callable[[bool], None] = _no_judge
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
-    async def start(self, launched: KernelLaunch) -> None:
+    async def start(self, launched: KernelLaunch, forks: ForkServers | None = None) -> None:
         """Start the process; it is not ready yet. Raises OSError if the machine cannot."""
-        self._process = await launch.start(launched)
-        self._watcher = asyncio.create_task(self._watch(self._process), name=f"watch-{self.kid}", context=Context())
+        process = await launch.start(launched, forks)
+        self.forked = process.forked
+        if forks is not None:
+            self._judge = lambda ready: forks.judge(launched, forked=process.forked, ready=ready)
+        self._hold(process)
+
+    def take_over(self, process: KernelProcess, info: bytes | None, probes: Probes) -> None:
+        """Hold a process that an earlier host started. `info`: its kernel_info_reply, if that is known; `probes`: what
+        its messages go to."""
+        self._probes = probes
+        self._in_touch = False
+        if info is not None:
+            self.learn(info)
+        self._hold(process)
 
     async def ready(self) -> None:
         """Return when the kernel has answered and its iopub channel is known to reach us.
 
         Raises KernelStartFailed when it ends before that or takes longer than `kernel_start_s` (then it is killed).
         """
+        try:
+            await self._until_ready()
+        except KernelStartFailed:
+            self._judge(False)
+            raise
+        self._judge(True)
+
+    async def _until_ready(self) -> None:
         patience_s = self._settings.kernel_start_s
         try:
             async with asyncio.timeout(patience_s):
                 await self._say_hello()
+            write_info(self._directory, self.info_content)
         except KernelDied as died:
             stderr = self.exit.stderr if self.exit is not None else ""
             raise KernelStartFailed(died.exit, stderr) from None
@@ -158,7 +195,14 @@ class Kernel:
     @property
     def has_sync(self) -> bool:
         """Whether it runs under our launcher and remembers its last replies."""
+        if self.info_content == UNKNOWN:
+            return self.spec.launcher  # taken over, and nobody knows what it said
         return "kernelwire sync" in self.info.supported_features
+
+    @property
+    def behind(self) -> bool:
+        """Whether output of the kernel has arrived that was not delivered yet."""
+        return self._channels.behind
 
     def execute(self, cell: str, content: Struct) -> None:
         """Send the execute_request of `cell`; what follows is delivered, with parent id CELL_PREFIX + cell."""
@@ -208,6 +252,50 @@ class Kernel:
             raise KernelDied(self.exit.exit if self.exit is not None else Exit())
         return creating.result()
 
+    def learn(self, info: bytes) -> None:
+        """Know what the kernel says of itself: the content of a kernel_info_reply."""
+        self.info_content = info
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self.info = msgspec.json.decode(info, type=KernelInfo)
+
+    async def get_to_know(self) -> None:
+        """Ask what it says of itself, if that is not known. Raises KernelBusy, KernelDied."""
+        if self.info_content == UNKNOWN:
+            deadline_s = self._settings.introspection_s
+            self.learn((await self.ask("kernel_info_request", {}, deadline_s=deadline_s)).content)
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether what it says is known to reach us, so that get_in_touch() would return at once."""
+        return self._in_touch
+
+    async def get_in_touch(self) -> None:
+        """Return when what a kernel that was taken over says reaches us, after IN_TOUCH_S at the latest.
+
+        Else the first output of a cell that is sent to it at once could be lost. At once for all others.
+        """
+        if self._in_touch:
+            return
+        loop = asyncio.get_running_loop()
+        until = loop.time() + IN_TOUCH_S
+        live = self._channels.iopub_live
+        while not live.is_set() and loop.time() < until and self.exit is None:
+            try:
+                async with asyncio.timeout(WELCOME_S):
+                    await live.wait()
+            except TimeoutError:
+                self.probe(Probe())
+        await self._channels.input_route(IN_TOUCH_S)
+        self._in_touch = True
+
+    def probe(self, probe: Probe) -> None:
+        """Send a kernel_info_request for `probe`; for kernels that were taken over. Raises KernelDied."""
+        if self.exit is not None:
+            raise KernelDied(self.exit.exit)
+        if self._probes is None:
+            raise RuntimeError("only a kernel that was taken over can be probed")
+        self._probes.watch(self._channels.send("shell", "kernel_info_request", {}), probe)
+
     def answer_input(self, value: str) -> None:
         """Send `value` as the answer to the input_request that the kernel waits with."""
         self._channels.send("stdin", "input_reply", {"value": value, "status": "ok"})
@@ -224,9 +312,7 @@ class Kernel:
     async def _say_hello(self) -> None:
         patience_s = self._settings.kernel_start_s
         reply = await self.ask("kernel_info_request", {}, deadline_s=patience_s)
-        self.info_content = reply.content
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self.info = msgspec.json.decode(reply.content, type=KernelInfo)
+        self.learn(reply.content)
         live = self._channels.iopub_live
         while not live.is_set():
             try:
@@ -246,6 +332,10 @@ class Kernel:
             log.warning("reply_malformed type=%s", reply.msg_type)
             return None
 
+    def _hold(self, process: KernelProcess) -> None:
+        self._process = process
+        self._watcher = asyncio.create_task(self._watch(process), name=f"watch-{self.kid}", context=Context())
+
     async def _watch(self, process: KernelProcess) -> None:
         record = await process.wait()
         self.dying = True
@@ -258,7 +348,7 @@ class Kernel:
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_S
         seen = -1
-        while seen != self._channels.iopub_count and loop.time() < end:
+        while (seen != self._channels.iopub_count or self.behind) and loop.time() < end:
             seen = self._channels.iopub_count
             await asyncio.sleep(QUIET_S)
 
@@ -266,3 +356,7 @@ class Kernel:
         """Return when the process has ended and `on_exit` was called."""
         if self._watcher is not None:
             await asyncio.wait([self._watcher])
+
+
+def _no_judge(_ready: bool) -> None:
+    """Where there is no fork server, nobody wants to know how a start went."""

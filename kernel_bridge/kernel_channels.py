@@ -5,6 +5,7 @@ Source: Jupyter messaging protocol, "Introduction" (channels) and "The wire prot
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -19,8 +20,13 @@ from kernel_bridge.wire import Codec, Message
 RECONNECT_MS = 10
 """libzmq's 100 ms between tries to connect would be paid at every start of a kernel"""
 
-MAX_MESSAGE_BYTES = 512 << 20
+MAX_MESSAGE_BYTES = 128 << 20
 """a kernel that sends more in one message is cut off by libzmq: no host has memory without end"""
+WAITING, WAITING_LOSSY = 4, 10_000
+"""high-water marks of what comes in: so many messages, of any size, wait in libzmq for each channel; then its thread
+stops reading. A kernel under our launcher keeps the rest of its iopub itself, so few messages, and few bytes, need to
+wait here. Everything else is dropped by the kernel beyond its own mark. A mark cannot follow the size of the messages:
+if it is changed later, libzmq 4.3 forgets to wake the sender that it stopped."""
 
 ROUTE_POLL_S = 0.005
 
@@ -33,15 +39,28 @@ Deliver = Callable[[ChannelName, Message], None]
 class KernelChannels:
     """Sockets connected as long as this lives; `close` ends them and every `ask` with the given error.
 
-    Sockets may be connected before the kernel binds, so nothing that it says is lost. Raises OSError without room.
+    Sockets may be connected before the kernel binds, so nothing that it says is lost. `lossless`: the kernel keeps what
+    we do not take yet, without bound. Raises OSError without room.
     """
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", connection: Connection, kid: str, deliver: Deliver
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        connection: Connection,
+        kid: str,
+        deliver: Deliver,
+        *,
+        lossless: bool,
+        same_peer: bool = True,
     ) -> None:
+        """`same_peer`: be to the kernel who the host before was, so that what it sends to that one comes here."""
         self._kid = kid
+        self._lossless = lossless
         self._deliver = deliver
-        self._codec = Codec(connection.key.encode(), kid)
+        # unlike that of any host before: its requests may still be answered
+        session = f"{kid}-{secrets.token_hex(3)}"
+        self._codec = Codec(connection.key.encode(), session)
+        self._identity = f"kw-{kid if same_peer else session}".encode()
         self._pending: dict[str, asyncio.Future[Message]] = {}
         self._channels: dict[ChannelName, Channel] = {}
         self.iopub_live = asyncio.Event()
@@ -109,6 +128,11 @@ class KernelChannels:
             steps -= 1
         return stdin.writable
 
+    @property
+    def behind(self) -> bool:
+        """Whether output has arrived that was not delivered yet."""
+        return self._channels["iopub"].behind
+
     def fail(self, error: Exception) -> None:
         """End every `ask` under way with `error`."""
         for future in self._pending.values():
@@ -132,7 +156,9 @@ class KernelChannels:
         socket = context.socket(kind)
         try:
             self._set_up(socket, connection, name)
-            self._channels[name] = Channel(socket, sink, f"{self._kid}/{name}")
+            self._channels[name] = Channel(
+                socket, sink, f"{self._kid}/{name}", rests=name == "iopub" and self._lossless
+            )
         except BaseException:
             socket.close(linger=0)
             raise
@@ -140,12 +166,13 @@ class KernelChannels:
     def _set_up(self, socket: "zmq.Socket[bytes]", connection: Connection, name: ChannelName) -> None:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        socket.setsockopt(zmq.RCVHWM, 0)
+        kept = name == "iopub" and self._lossless
+        socket.setsockopt(zmq.RCVHWM, WAITING if kept else WAITING_LOSSY)
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         if name in ("shell", "stdin"):
             # the kernel routes input_request by the identity of the execute_request; a new host takes it up again
-            socket.setsockopt(zmq.IDENTITY, f"kw-{self._kid}".encode())
+            socket.setsockopt(zmq.IDENTITY, self._identity)
         if name == "stdin":
             socket.setsockopt(zmq.IMMEDIATE, 1)  # so that it is writable only when connected: see input_route
         if name == "iopub":

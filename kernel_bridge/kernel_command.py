@@ -30,6 +30,8 @@ PASSED_ON_PREFIXES = ("LC_", "XDG_", "MPL", "OPENBLAS_", "OMP_", "MKL_", "SAGE_"
 NEVER = ("XDG_RUNTIME_DIR",)
 """our sockets are there"""
 OURS = "KERNELWIRE_"
+MAX_EVENT_BYTES = "KERNELWIRE_MAX_EVENT_BYTES"
+"""what our launcher takes for the longest iopub message"""
 
 
 class Spec(Struct, frozen=True):
@@ -67,7 +69,7 @@ def module_index(spec: Spec) -> int | None:
     The module is ipykernel, or any module of a kernel whose language is Python, for nearly all of those are built on
     ipykernel. Metadata `{"kernelwire": {"launcher": false}}` says no, true says yes for another language.
     """
-    index = _module_option(spec.argv)
+    index = module_option(spec.argv)
     if index is None:
         return None
     said = _own_metadata(spec, "launcher")
@@ -118,11 +120,16 @@ def environment(spec: Spec) -> dict[str, str]:
     return {name: value for name, value in result.items() if not name.startswith(OURS)}
 
 
+def launcher_environment(spec: Spec, max_event_bytes: int) -> dict[str, str]:
+    """What our launcher is told, and takes out of the kernel's environment; nothing for other kernels."""
+    return {MAX_EVENT_BYTES: str(max_event_bytes)} if spec.launcher else {}
+
+
 def _is_passed_on(name: str) -> bool:
     return name in PASSED_ON or (name.startswith(PASSED_ON_PREFIXES) and name not in NEVER)
 
 
-def _module_option(argv: list[str]) -> int | None:
+def module_option(argv: list[str]) -> int | None:
     """The index of `-m` in `[python, options..., -m, MODULE, ...]` or `[sage, --python, options..., -m, MODULE, ...]`,
     None for any other command.
     """

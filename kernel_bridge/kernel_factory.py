@@ -1,21 +1,29 @@
-"""Starting a kernel for a session: its directories, its connection file, its launch."""
+"""A kernel for a session: started, with directories and connection file of its own, or taken over from a dead host."""
 
 import asyncio
 import secrets
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
 
+from kernel_bridge import results
+from kernel_bridge.adoption import Found, Survivor
 from kernel_bridge.connection import Connection
+from kernel_bridge.forkserver.servers import ForkServers
 from kernel_bridge.kernel import DeliverExit, Kernel
 from kernel_bridge.kernel_channels import Deliver
-from kernel_bridge.kernel_command import argv_for, environment
-from kernel_bridge.kernelspecs import LAUNCHER, Kernelspecs
+from kernel_bridge.kernel_command import argv_for, environment, launcher_environment
+from kernel_bridge.kernelspecs import LAUNCHER, Kernelspecs, Spec
 from kernel_bridge.launch import KernelLaunch
+from kernel_bridge.leftovers import Leftovers
+from kernel_bridge.probe import Probes
 from kernel_bridge.record import SessionRecord
 from kernel_bridge.settings import BridgeSettings
+
+CONNECTION_FILE = "connection.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,11 @@ class Place:
 
 
 class KernelFactory:
-    """Opens kernels; one for each host. The context is the host's to end, after every kernel was closed."""
+    """Opens kernels; one for each host. The context is the host's to end, after every kernel was closed.
+
+    `leftovers` ends kernels that can not be taken over; the host closes it, and `forks`, the fork servers, where there
+    are any.
+    """
 
     def __init__(
         self,
@@ -39,6 +51,8 @@ class KernelFactory:
         settings: BridgeSettings,
     ) -> None:
         self.place = place
+        self.leftovers = Leftovers(place.sockets)
+        self.forks = ForkServers() if settings.fork_server and sys.platform == "linux" else None
         self._context = context
         self._kernelspecs = kernelspecs
         self._settings = settings
@@ -53,25 +67,13 @@ class KernelFactory:
         directory = self.place.kernels / kid
         workdir = self.place.workdirs / record.workdir
         connection = Connection.create(self.place.sockets, kid, spec.name)
-        connection_file = directory / "connection.json"
+        connection_file = directory / CONNECTION_FILE
         kernel: Kernel | None = None
         preparing = asyncio.ensure_future(asyncio.to_thread(_prepare, directory, workdir, connection, connection_file))
         try:
             await asyncio.shield(preparing)
             kernel = Kernel(self._context, spec, connection, directory, self._settings, deliver, on_exit)
-            await kernel.start(
-                KernelLaunch(
-                    argv=argv_for(spec, str(connection_file), str(LAUNCHER)),
-                    env=environment(spec),
-                    workdir=str(workdir),
-                    kernel_dir=str(directory),
-                    profile="plain",
-                    kid=kid,
-                    session=record.id,
-                    lock_path=str(self.place.host_lock),
-                    orphan_grace_s=self._settings.orphan_grace_s,
-                )
-            )
+            await kernel.start(self._launch(spec, directory, workdir, record.id), self.forks)
         except BaseException:
             if kernel is not None:
                 kernel.close()
@@ -79,6 +81,59 @@ class KernelFactory:
             shutil.rmtree(directory, ignore_errors=True)
             raise
         return kernel
+
+    async def prepare_fork(self) -> None:
+        """Begin to start the fork server of the default kernelspec, if it has one. Raises KernelspecNotFound."""
+        if self.forks is not None:
+            spec = await self._kernelspecs.get(await self._kernelspecs.default())
+            self.forks.prepare(self._launch(spec, self.place.kernels, self.place.workdirs, ""))
+
+    async def list(self) -> results.Kernelspecs:
+        """All kernelspecs, with what is true of them now. Raises TimeoutError."""
+        return await self._kernelspecs.list(self._is_preloaded)
+
+    def _is_preloaded(self, spec: Spec) -> bool:
+        launch = self._launch(spec, self.place.kernels, self.place.workdirs, "")
+        return self.forks is not None and self.forks.serve(launch)
+
+    def _launch(self, spec: Spec, directory: Path, workdir: Path, session: str) -> KernelLaunch:
+        return KernelLaunch(
+            argv=argv_for(spec, str(directory / CONNECTION_FILE), str(LAUNCHER)),
+            env=environment(spec) | launcher_environment(spec, self._settings.max_event_bytes),
+            workdir=str(workdir),
+            kernel_dir=str(directory),
+            profile="fork" if spec.launcher and self.forks is not None else "plain",
+            preload=tuple(self._settings.preload.get(spec.name, ())),
+            kid=directory.name,
+            session=session,
+            lock_path=str(self.place.host_lock),
+            orphan_grace_s=self._settings.orphan_grace_s,
+        )
+
+    def adopt(self, found: Survivor, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
+        """The kernel of a dead host, connected: from now on what it says is delivered. Raises OSError without room.
+
+        `found.process` is the kernel's then, unless it raises.
+        """
+        probes = Probes(deliver)
+        kernel = Kernel(
+            self._context,
+            found.spec,
+            found.connection,
+            found.directory,
+            self._settings,
+            probes.deliver,
+            on_exit,
+            same_peer=found.hands_over,
+        )
+        kernel.take_over(found.process, found.info, probes)
+        return kernel
+
+    def discard(self, found: Found) -> None:
+        """End a kernel of a dead host, if it lives, and remove what is left of it; returns at once."""
+        if isinstance(found, Survivor):
+            found.process.close()
+        self.leftovers.end([found.directory])
 
 
 def _prepare(directory: Path, workdir: Path, connection: Connection, connection_file: Path) -> None:

@@ -27,6 +27,8 @@ class KernelProcess:
     def __init__(self, record: KernelRecord, kernel_dir: Path, shim_fd: int, kernel_fd: int | None) -> None:
         """Takes the descriptors over. `kernel_fd` None: the kernel has ended, its shim is about to."""
         self.record = record
+        self.forked = False
+        """whether a fork server started it"""
         self._kernel_dir = kernel_dir
         self._shim_fd = shim_fd
         self._kernel_fd = kernel_fd
@@ -43,6 +45,11 @@ class KernelProcess:
     def alive(self) -> bool:
         """Whether the kernel itself runs. False after `close`."""
         return not self._closed and self._kernel_fd is not None and not pidfd.has_ended(self._kernel_fd)
+
+    @property
+    def ended(self) -> ExitRecord | None:
+        """How it ended, once that is known."""
+        return self._exit if self._over.is_set() else None
 
     async def wait(self) -> ExitRecord:
         """How the kernel ended, as soon as it and its shim have; any number of callers.

@@ -1,20 +1,28 @@
-"""What a kernel's shim writes into the kernel's directory: kernel.json when it starts, exit.json when it ended."""
+"""What lies in a kernel's directory for the next host: kernel.json and exit.json, which its shim writes when it starts
+and when it has ended, and info.json, which its host writes when it is ready."""
 
 import errno
+import logging
 import os
 import stat
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from kernel_bridge.files import write_atomically
 from kernel_bridge.results import Exit
+
+log = logging.getLogger("kernelwire.bridge.kernel_record")
 
 T = TypeVar("T", bound=Struct)
 
+Pid = Annotated[int, Meta(ge=1, le=1 << 22)]
+"""what Linux calls a process at most (PID_MAX_LIMIT); a number beyond it may not even be asked for"""
 MAX_BYTES = 256 << 10
-"""far more than a shim writes"""
+"""far more than anybody writes there"""
+INFO = "info.json"
 NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR)
 
 
@@ -23,11 +31,11 @@ class KernelRecord(Struct, frozen=True):
 
     kid: str
     session: str
-    pid: int
+    pid: Pid
     """also its process group and session, see setsid(2)"""
     start_time: int
     """field 22 of /proc/PID/stat, clock ticks since boot: with `pid` it names one process for good"""
-    shim_pid: int
+    shim_pid: Pid
     argv: list[str]
     v: int = 1
 
@@ -61,8 +69,30 @@ def read_exit(kernel_dir: Path) -> ExitRecord | None:
     return _read(kernel_dir / "exit.json", ExitRecord)
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
-    """Code in a kernel may have the rights to put anything there: a pipe, a directory, a file without an end."""
+def read_info(kernel_dir: Path) -> bytes | None:
+    """info.json, the kernel_info_reply; None if there is none or it is damaged. Raises OSError if it cannot be read."""
+    data = read_bounded(kernel_dir / INFO)
+    try:
+        msgspec.json.decode(data or b"", type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+    return data
+
+
+def write_info(kernel_dir: Path, content: bytes) -> None:
+    """Keep a kernel_info_reply, as the kernel wrote it; one that is far too long as an empty one. A full disk costs no
+    kernel: the next host then has to ask."""
+    try:
+        write_atomically(kernel_dir / INFO, content if len(content) <= MAX_BYTES else b"{}")
+    except OSError as error:
+        log.warning("kernel_info_not_kept kernel=%s error=%s", kernel_dir.name, error)
+
+
+def read_bounded(path: Path) -> bytes | None:
+    """A small regular file; None if there is none, or if it is something else or too long. Raises OSError.
+
+    Code in a kernel may have the rights to put anything there: a pipe, a directory, a file without an end.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -73,9 +103,12 @@ def _read(path: Path, kind: type[T]) -> T | None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
         data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        return None
+    return data if len(data) <= MAX_BYTES else None
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    data = read_bounded(path)
     try:
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.json.decode(data or b"", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         return None

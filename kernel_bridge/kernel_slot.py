@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from kernel_bridge.errors import KernelspecNotFound, KernelStartFailed
-from kernel_bridge.kernel import Kernel
+from kernel_bridge.kernel import DeliverExit, Kernel
 from kernel_bridge.kernel_channels import Deliver
 from kernel_bridge.kernel_record import ExitRecord
 from kernel_bridge.results import Exit, KernelState
@@ -16,7 +16,8 @@ log = logging.getLogger("kernelwire.bridge.kernel_slot")
 FAULT = "a fault of the service: its log says more"
 CLOSED = "the session was closed while its kernel started"
 
-OpenKernel = Callable[[Deliver, Callable[[Kernel, ExitRecord], None]], Awaitable[Kernel]]
+OpenKernel = Callable[[Deliver, DeliverExit], Awaitable[Kernel]]
+AdoptKernel = Callable[[Deliver, DeliverExit], Kernel]
 Started = Callable[[Exit | None], None]
 Ended = Callable[[Kernel, ExitRecord], None]
 
@@ -52,6 +53,12 @@ class KernelSlot:
         """The kernel, if one is ready."""
         return self._kernel
 
+    @property
+    def usable(self) -> Kernel | None:
+        """The kernel, if one is ready and not about to end."""
+        kernel = self._kernel
+        return None if kernel is None or kernel.dying or kernel.stopping else kernel
+
     def state(self, busy: bool) -> KernelState:
         if self._restarting:
             return "starting"
@@ -66,8 +73,8 @@ class KernelSlot:
         closes = self._closes
         while True:
             while self._kernel is not None:
-                if not (self._kernel.dying or self._kernel.stopping):
-                    return self._kernel
+                if self.usable is not None:
+                    return self.usable
                 await self._kernel.ended()  # its last output is being read; then there is place for a new one
             if closes != self._closes:
                 raise KernelStartFailed(Exit(), CLOSED)
@@ -75,6 +82,22 @@ class KernelSlot:
             await asyncio.wait([starting])
             if not starting.cancelled() and not starting.result().stopping:
                 return starting.result()
+
+    def adopt(self, connect: AdoptKernel, *, ready: bool) -> Kernel:
+        """Take over a kernel that an earlier host started: there at once if it was `ready`, else when it has answered,
+        as after a start. `started` is called only then. The slot must be empty. Raises OSError as `connect` does."""
+        kernel = connect(self._deliver, self._on_exit)
+        if ready:
+            self._kernel = kernel
+            self._changed()
+        else:
+            self._await_start(self._until_ready(kernel))
+        return kernel
+
+    def departed(self, exit: Exit) -> None:
+        """The kernel that an earlier host started has died."""
+        self._died = exit
+        self._changed()
 
     async def close(self, *, kill: bool = False) -> Exit | None:
         """End the kernel, also one that is starting; returns its exit. The slot can be used again."""
@@ -100,17 +123,21 @@ class KernelSlot:
         return ended
 
     def _begin_start(self) -> "asyncio.Task[Kernel]":
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start(), name="kernel-start")
-            self._starting.add_done_callback(self._start_done)
-            self._changed()
+        return self._starting or self._await_start(self._start())
+
+    def _await_start(self, start: Coroutine[None, None, Kernel]) -> "asyncio.Task[Kernel]":
+        self._starting = asyncio.create_task(start, name="kernel-start")
+        self._starting.add_done_callback(self._start_done)
+        self._changed()
         return self._starting
 
     async def _end(self, *, kill: bool) -> Exit | None:
-        if self._starting is not None:
-            if not self._starting.cancelling():
-                self._starting.cancel()  # once: what cleans up after it must not be cut
-            await asyncio.wait([self._starting])
+        starting = self._starting
+        if starting is not None:
+            await asyncio.sleep(0)  # a task that is cancelled before its first step cleans nothing up
+            if not starting.cancelling():
+                starting.cancel()  # once: what cleans up after it must not be cut
+            await asyncio.wait([starting])
         kernel = self._kernel
         if kernel is None:
             return None
@@ -120,13 +147,25 @@ class KernelSlot:
         return record.exit
 
     async def _start(self) -> Kernel:
+        kernel = await self._open()
         try:
-            kernel = await self._open_kernel(self._deliver, self._on_exit)
+            return await self._until_ready(kernel)
+        except KernelStartFailed as failed:
+            if not kernel.forked:
+                raise
+            log.warning("forked_kernel_not_ready kernel=%s exit=%s", kernel.kid, failed.exit)
+        return await self._until_ready(await self._open())  # this one is not forked, see ForkServers.judge
+
+    async def _open(self) -> Kernel:
+        try:
+            return await self._open_kernel(self._deliver, self._on_exit)
         except (OSError, KernelspecNotFound) as error:
             raise KernelStartFailed(Exit(), str(error)) from error
         except Exception as error:
             log.exception("kernel_not_opened")
             raise KernelStartFailed(Exit(), FAULT) from error
+
+    async def _until_ready(self, kernel: Kernel) -> Kernel:
         try:
             await kernel.ready()
         except (KernelStartFailed, asyncio.CancelledError):

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ class Kernelspecs:
         """As `get`, but None if there is none."""
         return (await self._current()).get(name.lower())
 
-    async def list(self) -> results.Kernelspecs:
-        """All kernelspecs as the wire contract shows them, sorted by name."""
+    async def list(self, preloaded: Callable[[Spec], bool] = lambda _: False) -> results.Kernelspecs:
+        """All kernelspecs as the wire contract shows them, sorted by name. `preloaded`: whether a kernel of one is."""
         specs = await self._current()
         default = _default(specs)
         return results.Kernelspecs(
@@ -75,7 +76,7 @@ class Kernelspecs:
                     name=spec.name,
                     display_name=spec.display_name,
                     language=spec.language,
-                    preloaded=False,
+                    preloaded=preloaded(spec),
                     lossless=spec.launcher,
                     default=spec.name == default,
                 )

@@ -1,14 +1,17 @@
 """KernelLaunch: everything needed to start a kernel, and `start`, the one function through which every launch goes."""
 
 import asyncio
+import contextlib
+import logging
 import os
 import py_compile
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -32,7 +35,11 @@ __all__ = [
 SHIM = Path(__file__).with_name("shim.py")
 READY_S = 15.0
 """bound of a start, which takes 15 ms on an idle machine"""
+GONE_S = 5.0
+"""how long the end of what was killed is waited for"""
 REPORT_BYTES = 64 * 1024
+
+log = logging.getLogger("kernelwire.bridge.launch")
 
 
 class LaunchFailed(OSError):
@@ -50,8 +57,10 @@ class KernelLaunch(Struct, frozen=True, kw_only=True):
     """the kernel's working directory, the user's files"""
     kernel_dir: str
     """where the shim writes kernel.json and exit.json; exists"""
-    profile: Literal["plain"] = "plain"
-    """the way of starting"""
+    profile: Literal["plain", "fork"] = "plain"
+    """the way of starting; `fork` becomes `plain` where there is no fork server to do it"""
+    preload: tuple[str, ...] = ()
+    """what a fork server has imported besides IPython: modules, or `scientific`"""
     kid: str
     """the kernel's id"""
     session: str
@@ -62,7 +71,22 @@ class KernelLaunch(Struct, frozen=True, kw_only=True):
     """seconds, > 0, that an orphan lives on"""
 
 
-async def start(launch: KernelLaunch) -> KernelProcess:
+class Forks(Protocol):
+    """What starts shims by forking: ForkServers."""
+
+    async def fork(self, launch: KernelLaunch, spec: int, stream: int) -> int:
+        """The pidfd of a new shim, which the caller closes. Raises OSError: nothing was started.
+
+        The shim reads `spec` and waits for one byte on `stream`, where it also reports; without it nothing starts.
+        """
+        ...
+
+    def judge(self, launch: KernelLaunch, *, forked: bool, ready: bool) -> None:
+        """Hear how a start went on."""
+        ...
+
+
+async def start(launch: KernelLaunch, forks: Forks | None = None) -> KernelProcess:
     """Start shim and kernel; returns when kernel.json is written. The caller closes what is returned.
 
     A kernel that cannot be executed (no such program, no such directory) is no error here: it ends at once, and its
@@ -70,18 +94,47 @@ async def start(launch: KernelLaunch) -> KernelProcess:
     """
     spec = _memory_file(b"".join(_fields(launch)))
     try:
-        report, sink = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
+        if launch.profile == "fork" and forks is not None:
             try:
-                os.set_blocking(sink, True)
-                shim_fd = _spawn(launch.kid, spec, sink)
-            finally:
-                os.close(sink)
-            return await _started(launch, shim_fd, report)
-        finally:
-            os.close(report)
+                return await _start_forked(launch, forks, spec)
+            except OSError as error:
+                log.info("launch_not_forked kernel=%s reason=%s", launch.kid, error)
+                await asyncio.to_thread(_await_end, Path(launch.kernel_dir))
+                os.lseek(spec, 0, os.SEEK_SET)
+        return await _start_plain(launch, spec)
     finally:
         os.close(spec)
+
+
+async def _start_plain(launch: KernelLaunch, spec: int) -> KernelProcess:
+    report, sink = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        try:
+            os.set_blocking(sink, True)
+            shim_fd = _spawn(launch.kid, spec, sink)
+        finally:
+            os.close(sink)
+        return await _started(launch, shim_fd, report)
+    finally:
+        os.close(report)
+
+
+async def _start_forked(launch: KernelLaunch, forks: Forks, spec: int) -> KernelProcess:
+    """As _start_plain. The shim gets its byte when we hold its pidfd: until then it can be given up without a trace."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            shim_fd = await forks.fork(launch, spec, theirs.fileno())
+        ours.setblocking(False)
+        with contextlib.suppress(OSError):  # the shim has ended: its report says so, or that it is missing
+            ours.send(b"\n")
+        try:
+            process = await _started(launch, shim_fd, ours.fileno())
+        except OSError:
+            forks.judge(launch, forked=True, ready=False)
+            raise
+    process.forked = True
+    return process
 
 
 async def _started(launch: KernelLaunch, shim_fd: int, report: int) -> KernelProcess:
@@ -194,11 +247,23 @@ async def _read_all(fd: int) -> bytes:
     return bytes(data)
 
 
+def _await_end(kernel_dir: Path) -> None:
+    """Wait for the end of a kernel whose shim was killed: the next one has the same directory and sockets."""
+    record = read_record(kernel_dir)
+    kernel_fd = pidfd.open_started(record.pid, record.start_time) if record is not None else None
+    if kernel_fd is not None:
+        try:
+            if not pidfd.has_ended(kernel_fd, wait_s=GONE_S):
+                raise LaunchFailed("the forked kernel does not end")
+        finally:
+            os.close(kernel_fd)
+
+
 def _discard(shim_fd: int) -> None:
-    """End a shim, and with it its kernel, whose start failed. Blocks until it is gone, 5 s at most."""
+    """End a shim, and with it its kernel, whose start failed. Blocks until it is gone, GONE_S at most."""
     try:
         pidfd.send(shim_fd, signal.SIGKILL)
-        pidfd.has_ended(shim_fd, wait_s=5.0)
+        pidfd.has_ended(shim_fd, wait_s=GONE_S)
         pidfd.reap(shim_fd)
     finally:
         os.close(shim_fd)

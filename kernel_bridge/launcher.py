@@ -6,7 +6,7 @@ It runs by path in the kernelspec's own interpreter, which has none of our packa
 (Python >= 3.9) and the ipykernel (>= 6) and IPython that are there must do, in this one file. It changes base
 classes before MODULE runs, so that subclasses (Sage's kernel) inherit everything:
 
-- iopub never drops a message;
+- iopub never drops a message, and sends none that is larger than the host stores;
 - history off and no sleep after a cell, unless the user's configuration says otherwise;
 - `inspect_reply.metadata["kernelwire"]`: name, docstring, source, signature, file as data;
 - completion from live objects first, jedi when they give nothing, with types found without running user code;
@@ -42,6 +42,12 @@ from typing import Any
 
 STREAM_CHARACTERS = 1 << 20
 """Longest text of one stream message."""
+FLUSH_S = 0.05
+"""How long printed text waits for more. ipykernel has 0.2 s: as much is lost when the kernel is killed."""
+MAX_EVENT_BYTES = "KERNELWIRE_MAX_EVENT_BYTES"
+"""Environment variable: content and buffers of an iopub message that is sent whole."""
+OMITTED = "kernelwire_omitted"
+"""msg_type in place of a larger one: content `{"bytes", "mime"}`."""
 TEXT_MAX_BYTES = 1 << 20
 """Longest text of a structured inspection, as UTF-8."""
 REPLIES_KEPT = 16
@@ -102,6 +108,63 @@ def install_small_streams(stream_class: Any) -> None:
                 yield parent, text[start : start + STREAM_CHARACTERS]
 
     stream_class._flush_buffers = _flush_buffers
+
+
+def install_quick_flush(stream_class: Any) -> None:
+    """Text is seen sooner, and what was printed before the kernel is killed has left it; the lowest value wins."""
+    stream_class.flush_interval = min(stream_class.flush_interval, FLUSH_S)
+
+
+def nbytes(frame: Any) -> int:
+    return memoryview(frame).nbytes
+
+
+def largest_mime(content: bytes) -> str | None:
+    """The type that takes most room in the MIME bundle of a message; None if it has none."""
+    try:
+        data = json.loads(content)["data"]
+        sizes = {mime: len(data[mime] if isinstance(data[mime], str) else json.dumps(data[mime])) for mime in data}
+        return max(sizes, key=lambda mime: sizes[mime])[:256]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+class BoundedSender:
+    """What a Session sends to in place of an iopub socket: a message that the host would not store is not sent either,
+    only what it was. Streams are bounded already, and the host splits them."""
+
+    def __init__(self, session: Any, socket: Any, max_bytes: int) -> None:
+        self.session, self.socket, self.max_bytes = session, socket, max_bytes
+
+    def send_multipart(self, frames: list[Any], *args: Any, **kwargs: Any) -> Any:
+        if sum(map(nbytes, frames)) > self.max_bytes:
+            frames = self.bounded(frames)
+        return self.socket.send_multipart(frames, *args, **kwargs)
+
+    def bounded(self, frames: list[Any]) -> list[Any]:
+        at = frames.index(b"<IDS|MSG>")
+        header, parent, _, content = frames[at + 2 : at + 6]
+        size = sum(map(nbytes, frames[at + 5 :]))
+        about = self.session.unpack(header)
+        if size <= self.max_bytes or about["msg_type"] == "stream":
+            return frames
+        about["msg_type"] = OMITTED
+        pack = self.session.pack
+        parts = [pack(about), parent, b"{}", pack({"bytes": size, "mime": largest_mime(content)})]
+        return [*frames[: at + 1], self.session.sign(parts), *parts]
+
+
+def install_bounded_messages(session_class: Any, sockets: tuple[Any, ...], max_bytes: int) -> None:
+    """The host holds several messages that it could not store yet: of any size, they would be any amount of memory."""
+    send = session_class.send
+
+    @functools.wraps(send)
+    def send_bounded(self: Any, stream: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(stream, sockets):
+            stream = BoundedSender(self, stream, max_bytes)
+        return send(self, stream, *args, **kwargs)
+
+    session_class.send = send_bounded
 
 
 def install_surrogates(session_class: Any) -> None:
@@ -589,8 +652,14 @@ def prepare() -> None:
     attempt("features", install_features, base_class, kernel_class, version, in_force)
     attempt("lossless iopub", install_lossless, app_class, in_force)
     attempt("defaults", install_defaults, app_class)
-    attempt("small streams", install_small_streams, import_module("ipykernel.iostream").OutStream)
-    attempt("lone surrogates", install_surrogates, import_module("jupyter_client.session").Session)
+    iostream, session_class = import_module("ipykernel.iostream"), import_module("jupyter_client.session").Session
+    attempt("small streams", install_small_streams, iostream.OutStream)
+    attempt("quick flush", install_quick_flush, iostream.OutStream)
+    max_bytes = os.environ.pop(MAX_EVENT_BYTES, "")
+    if max_bytes.isdecimal():
+        sockets = (iostream.IOPubThread, iostream.BackgroundSocket)
+        attempt("bounded messages", install_bounded_messages, session_class, sockets, int(max_bytes))
+    attempt("lone surrogates", install_surrogates, session_class)
     attempt("inspection", install_inspection, kernel_class, per_thread, in_force)
     attempt("completion", install_completion, kernel_class, per_thread)
     attempt("sync", install_sync, base_class, in_force)

@@ -1,27 +1,67 @@
-"""Kernels of a host that died: ended before a new host serves, so that no two hosts ever own one session."""
+"""Kernels of a dead host that nobody takes over: ended, so that none works for a session that does not know it."""
 
 import asyncio
 import logging
 import shutil
+from collections.abc import Iterable
+from contextvars import Context
 from pathlib import Path
 
 from kernel_bridge import kernel_process
+from kernel_bridge.connection import Connection
 
 log = logging.getLogger("kernelwire.bridge.leftovers")
+
+
+class Leftovers:
+    """Ends kernels while the host serves; `close` waits until they have ended, which is bounded."""
+
+    def __init__(self, sockets: Path) -> None:
+        """`sockets`: where they have their sockets, which go with them."""
+        self._sockets = sockets
+        self._tasks: set[asyncio.Task[bool]] = set()
+
+    def end(self, directories: Iterable[Path]) -> None:
+        """End the kernels recorded in `directories`, which are removed; returns at once."""
+        for directory in directories:
+            ending = _end_one(directory, self._sockets)
+            task = asyncio.create_task(ending, name=f"leftover-{directory.name}", context=Context())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
 
 
 async def end(kernels: Path) -> int:
     """End every kernel recorded below `kernels` and remove the records; returns how many still ran. Bounded."""
     directories = await asyncio.to_thread(_directories, kernels)
-    ended = await asyncio.gather(*(_end_one(path) for path in directories))
+    ended = await asyncio.gather(*(_end_one(path, None) for path in directories))
     return sum(ended)
+
+
+def exist(kernels: Path) -> bool:
+    """Whether any kernel is recorded below `kernels`."""
+    return bool(_directories(kernels))
+
+
+def forget(directory: Path, sockets: Path | None) -> None:
+    """Remove what is left of a kernel that has ended."""
+    shutil.rmtree(directory, ignore_errors=True)
+    if sockets is None:
+        return
+    try:
+        Connection(ip=str(sockets / directory.name), key="").remove_sockets()
+    except OSError as error:  # code in the kernel can have put anything there
+        log.warning("sockets_not_removed kernel=%s error=%s", directory.name, error)
 
 
 def _directories(kernels: Path) -> list[Path]:
     return [path for path in kernels.iterdir() if path.is_dir()] if kernels.is_dir() else []
 
 
-async def _end_one(directory: Path) -> bool:
+async def _end_one(directory: Path, sockets: Path | None) -> bool:
     try:
         record = await kernel_process.end_leftover(directory)
     except (OSError, TimeoutError):  # one bad record, or a process that cannot die, must not keep a host from starting
@@ -29,5 +69,5 @@ async def _end_one(directory: Path) -> bool:
         return False
     if record is not None:
         log.warning("leftover_kernel_ended kernel=%s", directory.name)
-    await asyncio.to_thread(shutil.rmtree, directory, True)
+    await asyncio.to_thread(forget, directory, sockets)
     return record is not None

@@ -112,24 +112,29 @@ def last_line_end(fd: int, end: int) -> int:
     return 0
 
 
-def line_blocks(path: Path, start: int, end: int, block_bytes: int = _BLOCK_BYTES) -> Generator[bytes, None, None]:
+def line_blocks(
+    path: Path, start: int, end: int, block_bytes: int = _BLOCK_BYTES, first_bytes: int | None = None
+) -> Generator[bytes, None, None]:
     """The bytes from `start`, where a line begins, to `end`, in blocks of whole lines.
 
-    A block is about `block_bytes`, or one line if that is longer. What follows the last newline is left out. The file
-    is open until the generator is exhausted or closed. Raises OSError.
+    A block is about `block_bytes`, or one line if that is longer; the first one about `first_bytes`, if that is less,
+    and the next ones double until `block_bytes`. What follows the last newline is left out. The file is open until the
+    generator is exhausted or closed. Raises OSError.
     """
+    size = min(first_bytes or block_bytes, block_bytes)
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         carried: list[bytes] = []
         while start < end:
-            data = os.pread(fd, min(block_bytes, end - start), start)
+            data = os.pread(fd, min(size, end - start), start)
             if not data:
                 return
             start += len(data)
+            size = min(2 * size, block_bytes)
             cut = data.rfind(b"\n") + 1
             if cut:
-                yield b"".join([*carried, data[:cut]])
-                carried = [data[cut:]]
+                yield b"".join([*carried, data[:cut]]) if carried or cut < len(data) else data
+                carried = [data[cut:]] if cut < len(data) else []
             else:
                 carried.append(data)
     finally:

@@ -35,9 +35,9 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def error(fields: dict[str, Any], max_bytes: int) -> dict[str, Any]:
-    """The `error` output. Beyond about `max_bytes` the message is cut at its end and the traceback at its begin: the
-    last frames and the name must not be lost."""
+def error(fields: dict[str, Any], max_bytes: int) -> tuple[dict[str, Any], int]:
+    """The `error` output, and how many bytes of its JSON are missing. Beyond about `max_bytes` the message is cut at
+    its end and the traceback at its begin: the last frames and the name must not be lost."""
     value = fields.get("traceback")
     frames = [frame for frame in cast("list[Any]", value) if isinstance(frame, str)] if isinstance(value, list) else []
     part = max(16, max_bytes // 8)  # a character may take 4 bytes; the message mostly stands in the traceback too
@@ -50,7 +50,9 @@ def error(fields: dict[str, Any], max_bytes: int) -> dict[str, Any]:
         part -= len(frame)
     size = max(16, max_bytes // 32)
     ename, evalue = text(fields.get("ename")), text(fields.get("evalue"))
-    return {"output_type": "error", "ename": ename[:size], "evalue": evalue[:size], "traceback": kept[::-1]}
+    output = {"output_type": "error", "ename": ename[:size], "evalue": evalue[:size], "traceback": kept[::-1]}
+    whole = {**output, "ename": ename, "evalue": evalue, "traceback": frames}
+    return output, 0 if output == whole else len(msgspec.json.encode(whole)) - len(msgspec.json.encode(output))
 
 
 def plain(output: dict[str, Any]) -> str:

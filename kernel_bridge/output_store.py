@@ -114,13 +114,16 @@ class OutputStore:
             chunk.last = self._stream_events
             self._shrink()
 
-    def add(self, output: RichOutput) -> None:
-        """Add an output that is no stream. One that is larger than all that may give way for it is dropped."""
+    def add(self, output: RichOutput, missing: int = 0) -> None:
+        """Add an output that is no stream, of which `missing` bytes were cut off at its begin. One that is larger than
+        all that may give way for it is dropped."""
         cost = output.size + OVERHEAD_BYTES
         self._last = None
         if self._head_cost + cost > self.max_bytes:
-            self.count_missing(output.size)
+            self.count_missing(output.size + missing)
             return
+        if missing:
+            self.count_missing(missing)
         self._place(output, cost)
         body = output.own_body
         body.in_head, body.in_tail = (1, 0) if output.in_head else (0, 1)
@@ -163,12 +166,12 @@ class OutputStore:
             self._remove_from_head(shared)
         return True
 
-    def count_missing(self, size: int) -> None:
-        """An output of `size` bytes never came here."""
+    def count_missing(self, size: int, events: int = 1) -> None:
+        """Output of `size` bytes never came here."""
         self._head_full = True
         self._last = None
         self.dropped_bytes += size
-        self.dropped_events += 1
+        self.dropped_events += events
 
     def _fits_into(self, chunk: StreamChunk, size: int) -> bool:
         if chunk.size + size > self._chunk_bytes:

@@ -54,7 +54,9 @@ class OutputFold:
             case "clear_output":
                 self._clear_output(fields)
             case "omitted":
-                self._omitted(fields)
+                self._missing(fields)
+            case "dropped":
+                self._missing(fields, notebook.count(fields.get("count")) or 1)
             case _:
                 pass
 
@@ -116,7 +118,7 @@ class OutputFold:
     @property
     def truncated(self) -> Truncated | None:
         """What is missing in outputs() and text(): bytes of stream text or of an output's JSON, and the number of
-        events that are there in part or not at all. A shortened error is not counted."""
+        events that are there in part or not at all."""
         missing = self._store.dropped_events
         if not missing:
             return None
@@ -168,8 +170,8 @@ class OutputFold:
 
     def _error(self, fields: dict[str, Any]) -> None:
         self._begin_output()
-        output = notebook.error(fields, self._store.max_bytes // 2)
-        self._store.add(RichOutput(b"", Body(msgspec.json.encode(output))))
+        output, missing = notebook.error(fields, self._store.max_bytes // 2)
+        self._store.add(RichOutput(b"", Body(msgspec.json.encode(output))), missing)
 
     def _clear_output(self, fields: dict[str, Any]) -> None:
         if fields.get("wait"):
@@ -183,9 +185,9 @@ class OutputFold:
         if count is not None:
             self.execution_count = count
 
-    def _omitted(self, fields: dict[str, Any]) -> None:
+    def _missing(self, fields: dict[str, Any], events: int = 1) -> None:
         self._begin_output()
-        self._store.count_missing(notebook.count(fields.get("bytes")) or 0)
+        self._store.count_missing(notebook.count(fields.get("bytes")) or 0, events)
 
 
 def _body(data: Any, metadata: Any) -> bytes:

@@ -66,16 +66,17 @@ class Cell(Struct, frozen=True):
     """how it ended, null before that. `ok`, `error`: the code did. `aborted`: it waited when a cell before it failed or
     its kernel was ended. `cancelled`: taken from the queue by interrupt. `interrupted`: by interrupt; the kernel was
     killed for it if `exit` is there, and variables are gone. `timeout`: it ran longer than its `timeout`.
-    `start_failed`, `kernel_died`: see `exit`. `restarted`, `closed`: by restart, by close_session or culling. `lost`:
-    the host was down, and the outcome is not known; cells that waited then run on a new kernel, without variables"""
+    `start_failed`, `kernel_died`: see `exit`; what the kernel printed in its last moment may not have left it.
+    `restarted`, `closed`: by restart, by close_session or culling. `lost`: the host was down, and the outcome is not
+    known; cells that waited are run"""
     execution_count: int | None
     text: str
     """what a terminal would show of the outputs, without ANSI codes"""
     outputs: list[dict[str, Any]]
-    """notebook-format-4 outputs, streams joined"""
+    """notebook-format-4 outputs, streams joined. Output that came after the end of the cell (`late` events) is in the
+    log only"""
     outputs_truncated: Truncated | None
-    """what is missing in `outputs`, which are bounded; null if nothing is. An error of more than 64 KiB is shortened
-    without being counted; late output is in the log only"""
+    """what is missing in `outputs`, which are bounded; null if nothing is"""
     user_expressions: dict[str, Any] | None
     """the kernel's answers by name; null before the end"""
     payload: list[dict[str, Any]]

@@ -1,45 +1,52 @@
 """A session's queue at work: one execute_request in flight, each cell run at most once and ended with a reason."""
 
 import asyncio
+import contextlib
 import logging
-import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 
 import msgspec
 
-from kernel_bridge import events, execute_reply, input_request, log_context, recovery
+from kernel_bridge import events, log_context, recovery
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.clock import utcnow
-from kernel_bridge.errors import KernelStartFailed, NotWaitingForInput
-from kernel_bridge.event_contents import CellChanged, CellEnded, Gap
+from kernel_bridge.completion import Completion
+from kernel_bridge.errors import KernelBusy, KernelDied, KernelStartFailed
+from kernel_bridge.event_contents import CellChanged, CellEnded
+from kernel_bridge.inputs import Inputs
 from kernel_bridge.interrupt import Interrupts
 from kernel_bridge.journal import Journal
 from kernel_bridge.kernel import Kernel
 from kernel_bridge.kernel_record import ExitRecord
 from kernel_bridge.kernel_slot import KernelSlot
-from kernel_bridge.results import CellEnd, CellState, InterruptStep
+from kernel_bridge.results import CellEnd, CellState, Exit, InterruptStep
+from kernel_bridge.resumption import Resumption
 from kernel_bridge.settings import BridgeSettings
-from kernel_bridge.sync import missed_reply
-from kernel_bridge.wire import Message
+from kernel_bridge.sync import knows
 
 log = logging.getLogger("kernelwire.bridge.runner")
-
-RAISES = ("error", "interrupted")
-"""ends after which the cells in the queue are aborted, unless the cell said stop_on_error: false"""
-INTERRUPT_GRACE_S = 0.25
-"""an interrupt between ipykernel's own steps leaves idle without a reply: no need to wait `idle_grace_s` for one"""
 
 
 class Runner:
     """Owns the cells that wait and the one that runs, and the tasks that run, interrupt and time them.
 
-    `done` is told of each cell that ended, after its last event was written.
+    `done` is told of each cell that ended, after its last event was written; `on_change` is called when one was queued,
+    begins or has ended.
+
+    While the kernel is there and nothing is missing, cells go from one to the next without any task: at the call that
+    queues them and at the messages that complete them. The worker, a task, does what takes time: it waits for a kernel,
+    for the missing half of a completion, or takes up the cells of a host that died.
     """
 
     def __init__(
-        self, journal: Journal, slot: KernelSlot, settings: BridgeSettings, done: Callable[[LiveCell], None]
+        self,
+        journal: Journal,
+        slot: KernelSlot,
+        settings: BridgeSettings,
+        done: Callable[[LiveCell], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.queue: deque[LiveCell] = deque()
         self.running: LiveCell | None = None
@@ -47,8 +54,11 @@ class Runner:
         self._slot = slot
         self._settings = settings
         self._done = done
+        self._on_change = on_change
         self._worker: asyncio.Task[None] | None = None
         self._interrupts = Interrupts(slot, settings)
+        self.inputs = Inputs(self.write, self._change)
+        self.completion = Completion(slot, settings, self.write, lambda: self._closing)
         self._closing = False
         self._segment = 0
 
@@ -63,20 +73,32 @@ class Runner:
         """Queue a cell that was recorded as queued."""
         self._closing = False
         self.queue.append(cell)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name="runner", context=Context())
-            self._worker.add_done_callback(self._worker_done)
+        self._on_change()
+        if cell.request.wait > 0:
+            self._go_ahead()
+        else:  # whoever does not wait is told that it is queued, and may queue more before it runs
+            asyncio.get_running_loop().call_soon(self._go_ahead)
+
+    def resume(self, kernel: Kernel, ran: LiveCell | None, queued: Sequence[LiveCell]) -> None:
+        """Go on with cells of a host that died, on the kernel that it left behind.
+
+        `ran` is not sent again: it ends as its kernel ends it.
+        """
+        self.running = ran
+        self.queue.extend(queued)
+        if ran is not None or queued:
+            self._begin_work(self._take_up(kernel))
+        self._on_change()
 
     def cancel(self, cell: LiveCell) -> None:
         """End a queued cell as `cancelled`."""
         self.queue.remove(cell)
         self._end(cell, "cancelled")
 
-    def lose(self, cell: LiveCell) -> None:
-        """End a cell that ran under a host that died: what came of it is not known."""
-        gap = Gap("the host was down: what the cell printed meanwhile and how it ended is not known")
-        self.write(events.from_service("gap", gap, cell.id), cell)
-        self._end(cell, "lost")
+    def end_recovered(self, cell: LiveCell, end: CellEnd, exit: Exit | None = None) -> None:
+        """End a cell of a host that died, which cannot go on. `exit`: how its kernel ended."""
+        cell.exit = exit
+        self._end(cell, end)
 
     async def interrupt(self, cell: LiveCell) -> InterruptStep:
         """Interrupt the running `cell` and say which step worked."""
@@ -84,12 +106,7 @@ class Runner:
 
     def answer_input(self, input_id: str, value: str) -> None:
         """Give the running cell its input. Raises NotWaitingForInput unless it waits for exactly this one."""
-        cell, kernel = self.running, self._slot.kernel
-        if cell is None or kernel is None or cell.input_id is None or cell.input_id != input_id:
-            raise NotWaitingForInput
-        cell.input_id = None
-        kernel.answer_input(value)
-        self._change(cell, "running")
+        self.inputs.answer(self.running, self._slot.kernel, input_id, value)
 
     def restarting(self) -> int:
         """The kernel is about to be ended for a new one: cells in the queue end as `aborted` now, the running one as
@@ -112,8 +129,11 @@ class Runner:
     async def close(self) -> None:
         """End the running cell and the tasks; the kernel is the slot's matter and should have been ended before."""
         self.closing()
-        if self.running is not None:
-            self.running.completed.set()
+        cell = self.running
+        if cell is not None:
+            cell.completed.set()
+            if self._worker is None:
+                self._finish(cell)
         tasks = [*self._interrupts.tasks, *([self._worker] if self._worker is not None else [])]
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=self._settings.idle_grace_s)
@@ -121,25 +141,6 @@ class Runner:
                 task.cancel()
 
     # -- what the kernel says ------------------------------------------------------------------------------------------
-
-    def on_reply(self, cell: LiveCell, message: Message) -> None:
-        """The execute_reply of the running cell."""
-        if cell.reply is not None:
-            return  # there is one reply to a request; another one is forged
-        cell.reply = execute_reply.read(message.content)
-        if cell.reply.execution_count is not None and not cell.request.silent:
-            cell.execution_count = cell.reply.execution_count
-        self._seen_half(cell)
-
-    def on_idle(self, cell: LiveCell) -> None:
-        cell.idle = True
-        self._seen_half(cell)
-
-    def on_input_request(self, cell: LiveCell, message: Message) -> None:
-        cell.input_id = secrets.token_hex(8)
-        request = input_request.read(cell.input_id, message.content)
-        self.write(events.from_service("input_request", request, cell.id), cell)
-        self._change(cell, "waiting_input")
 
     def kernel_ended(self, record: ExitRecord) -> None:
         """The kernel is gone; all that it said has been delivered. Cells that came after its death get a new one."""
@@ -169,99 +170,144 @@ class Runner:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
+    def _go_ahead(self) -> None:
+        """Run the next cell, at once or when there is a kernel; nothing if one runs."""
+        if self._worker is not None or self.running is not None or not self.queue:
+            return
+        kernel = self._slot.usable
+        if kernel is not None and kernel.in_touch:
+            self._run(kernel, self.queue.popleft())
+        else:
+            self._begin_work(self._work())
+
     async def _work(self) -> None:
-        while self.queue:
+        """The worker: has a kernel ready for the next cell."""
+        while self.queue and self.running is None:
             try:
                 kernel = await self._slot.ready()
+                await kernel.get_in_touch()
             except KernelStartFailed as error:
                 self._start_failed(error)
                 continue
+            except KernelDied:
+                continue  # its slot has place for another one
             if self.queue and kernel is self._slot.kernel:
-                cell = self.queue.popleft()
-                with log_context.of_call(cell.request):
-                    await self._run(kernel, cell)
+                self._run(kernel, self.queue.popleft())
+
+    async def _take_up(self, adopted: Kernel) -> None:
+        """The worker after a host that died: first what its kernel knows already, then the queue."""
+        if self.running is not None:
+            await self._go_on(adopted, self.running)
+            with contextlib.suppress(KernelBusy, KernelDied):
+                await adopted.get_to_know()
+        while self.queue:
+            cell = self.queue[0]
+            known = await knows(adopted, cell.id, self._settings.introspection_s)
+            if not known or adopted is not self._slot.kernel:
+                break
+            if self.queue and cell is self.queue[0]:
+                self._begin(self.queue.popleft())
+                await self._go_on(adopted, cell)
+        await self._work()
+
+    def _begin_work(self, work: Coroutine[None, None, None]) -> None:
+        self._worker = asyncio.create_task(work, name="runner", context=Context())
+        self._worker.add_done_callback(self._worker_done)
 
     def _worker_done(self, task: "asyncio.Task[None]") -> None:
-        self._worker = None
+        if task is self._worker:
+            self._worker = None
         if not task.cancelled() and task.exception() is not None:
             log.error("runner_failed", exc_info=task.exception())
-            if self.running is not None:
-                self._end(self.running, "lost")
-            self._end_queue("aborted")
-        if self.queue:
-            self._worker = asyncio.create_task(self._work(), name="runner", context=Context())
-            self._worker.add_done_callback(self._worker_done)
+            self._end_all()
+        self._go_ahead()
 
-    async def _run(self, kernel: Kernel, cell: LiveCell) -> None:
+    def _end_all(self) -> None:
+        """After a fault of ours: nobody may wait for ever."""
+        if self.running is not None:
+            self._end(self.running, "lost")
+        self._end_queue("aborted")
+
+    def _begin(self, cell: LiveCell) -> None:
         self.running = cell
         cell.started_at = utcnow()
         if cell.saved:
             self._journal.save(cell.id, recovery.to_save(cell))
         self._change(cell, "running")
+        self._on_change()
         if cell.trace is not None:
             cell.trace.running()
-        kernel.execute(cell.id, cell.execute_request())
-        timer = None
-        if cell.request.timeout is not None:
-            timer = asyncio.get_running_loop().call_later(cell.request.timeout, self._interrupts.timed_out, cell)
+
+    def _run(self, kernel: Kernel, cell: LiveCell) -> None:
+        """Have the kernel begin with a cell; its completion says what comes next."""
         try:
-            await self._completed(kernel, cell)
+            with log_context.of_call(cell.request):
+                self._begin(cell)
+                kernel.execute(cell.id, cell.execute_request())
+                self.time(cell)
+        except Exception:
+            log.exception("runner_failed")
+            self._end_all()
+        else:
+            # not at once: output of subprocesses may follow the idle in the same batch of messages, and is the cell's
+            soon = asyncio.get_running_loop().call_soon
+            cell.completed.then(lambda: soon(self._completed, kernel, cell))
+
+    def _completed(self, kernel: Kernel, cell: LiveCell) -> None:
+        if cell is not self.running:
+            return  # it has ended meanwhile
+        if not self.completion.is_whole(cell):
+            self._begin_work(self._to_its_end(kernel, cell))
+            return
+        try:
+            with log_context.of_call(cell.request):
+                self._finish(cell)
+        except Exception:
+            log.exception("runner_failed")
+            self._end_all()
+        self._go_ahead()
+
+    async def _go_on(self, kernel: Kernel, cell: LiveCell) -> None:
+        """As `_run`, for a cell that the kernel was given before."""
+        cell.resumed = True
+        following = asyncio.create_task(
+            Resumption(kernel, cell, self.inputs, self.time, self._settings).run(), name="resumption"
+        )
+        try:
+            await self._to_its_end(kernel, cell)
         finally:
-            if timer is not None:
-                timer.cancel()
-        end = self._end_of(cell)
+            following.cancel()
+            await asyncio.wait([following])
+            if not following.cancelled() and following.exception() is not None:
+                log.error("resumption_failed", exc_info=following.exception())
+
+    def time(self, cell: LiveCell) -> None:
+        """Have the cell interrupted when its `timeout` is over, counted from when it began to run."""
+        if cell.request.timeout is None or cell.started_at is None or cell.timer is not None:
+            return
+        ran_s = (utcnow() - cell.started_at).total_seconds()
+        left_s = min(cell.request.timeout, cell.request.timeout - ran_s)  # the clock may have been set back
+        cell.timer = asyncio.get_running_loop().call_later(max(0.0, left_s), self._interrupts.timed_out, cell)
+
+    async def _to_its_end(self, kernel: Kernel, cell: LiveCell) -> None:
+        with log_context.of_call(cell.request):
+            try:
+                await self.completion.wait(kernel, cell)
+            finally:
+                if cell.timer is not None:
+                    cell.timer.cancel()
+            self._finish(cell)
+
+    def _finish(self, cell: LiveCell) -> None:
+        """End a cell that has completed, and with it those that must not run after it."""
+        end = cell.end_by(closing=self._closing)
         self._write_pages(cell)
         self._end(cell, end)
         died = cell.exit is not None
         if cell.forced_end is not None and not self._closing:
             return  # what waits now is for the next kernel
-        if (end in RAISES and cell.request.stop_on_error) or died:
+        if (end in recovery.RAISES and cell.request.stop_on_error) or died:
             self._end_queue("closed" if self._closing else "aborted")
-
-    async def _completed(self, kernel: Kernel, cell: LiveCell) -> None:
-        """Wait for reply and idle; when only one of them has come, the other has a bounded time."""
-        while True:
-            await cell.completed.wait()
-            if cell.exit is not None or self._closing or (cell.reply is not None and cell.idle):
-                return
-            # only a half is there: _seen_half gave up on the other one
-            if cell.reply is not None or cell.interrupted or not kernel.has_sync:
-                break
-            missed = await missed_reply(kernel, cell.id, self._settings.introspection_s)
-            if missed != "running":
-                cell.reply = cell.reply or missed
-                break
-            cell.idle = False  # somebody else said that it was idle
-            cell.completed.clear()
-        missing = "idle" if cell.reply is not None else "reply"
-        if not cell.interrupted:
-            self.write(events.from_service("gap", Gap(f"the kernel sent no {missing} for this cell"), cell.id), cell)
-
-    def _seen_half(self, cell: LiveCell) -> None:
-        cell.begun.set()
-        if cell.grace is not None:
-            cell.grace.cancel()
-        if cell.reply is not None and cell.idle:
-            cell.completed.set()
-            return
-        grace = self._settings.idle_grace_s
-        if cell.interrupted:
-            grace = min(grace, INTERRUPT_GRACE_S)
-        cell.grace = asyncio.get_running_loop().call_later(grace, cell.completed.set)
-
-    def _end_of(self, cell: LiveCell) -> CellEnd:
-        if cell.reply is None:
-            if cell.timed_out:
-                return "timeout"
-            if cell.forced_end is not None and not self._closing:
-                return cell.forced_end
-            if cell.interrupted:
-                return "interrupted"
-            if self._closing:
-                return "closed"
-            if cell.exit is not None:
-                return "kernel_died"
-        return cell.end_by_reply()
 
     def _write_pages(self, cell: LiveCell) -> None:
         """IPython's pager texts (`len?` as code) come only as payload: show them as an output too."""
@@ -298,11 +344,15 @@ class Runner:
         cell.finished_at = utcnow()
         if cell.trace is not None:
             cell.trace.ended(end)
+        if cell.timer is not None:
+            cell.timer.cancel()
         cell.input_id = None
         ended = CellEnded(end, cell.execution_count, cell.exit)
         try:
             self.write(events.from_service("cell", ended, cell.id), cell, keep=True)
-            self._journal.finish(cell.id, msgspec.json.encode(cell.snapshot()))
+            cell.record = msgspec.json.encode(cell.snapshot())
+            self._journal.finish(cell.id, cell.record)
         finally:  # whoever waits for the cell must not wait for ever, whatever is wrong with its record
             self._done(cell)
+            self._on_change()
             cell.ended.set()

@@ -11,13 +11,16 @@ from bisect import bisect_right
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from kernel_bridge.clock import rfc3339
 from kernel_bridge.event_line import parse_header
 from kernel_bridge.line_file import last_line_end, line_blocks
+from kernel_bridge.log_clock import LogClock
 
 _INDEX_BYTES = 64 << 10
 _HEADER_BYTES = 4096
@@ -38,7 +41,7 @@ class Segment:
     """A segment and where its events are. Opens its file for each look and holds nothing open.
 
     `first`: seq of its first event; `size`: end of its last whole line; `start`: begin of its first event line;
-    `newest_time`: time of its last event, None if it has none or that is not known yet.
+    `ended_at`: when its last event was stored, by LogClock.elapsed_s; None if that is not known yet.
     """
 
     path: Path
@@ -47,7 +50,7 @@ class Segment:
     start: int
     bytes_before: int
     time: str
-    newest_time: str | None = None
+    ended_at: float | None = None
     _seqs: list[int] = field(default_factory=list[int])
     _offsets: list[int] = field(default_factory=list[int])
     _indexed_to: int = -1  # offset of the newest entry; -1: the index is not built yet
@@ -57,22 +60,30 @@ class Segment:
         """Size of its event lines."""
         return self.size - self.start
 
-    def grew(self, seq: int, length: int, time: str) -> None:
-        """Event `seq`, a line of `length` bytes, was appended."""
+    def grew(self, seq: int, length: int, at: float) -> None:
+        """Event `seq`, a line of `length` bytes, was appended `at` this moment of LogClock.elapsed_s."""
         if 0 <= self._indexed_to <= self.size - _INDEX_BYTES:
             self._note(seq, self.size)
         self.size += length
-        self.newest_time = time
+        self.ended_at = at
 
-    def blocks_from(self, seq: int, block_bytes: int) -> Generator[bytes, None, None]:
-        """Blocks of whole event lines from at most 64 KiB (or one line) before event `seq` to the segment's end.
+    def offset_before(self, seq: int) -> int:
+        """Offset of a line that is at most 64 KiB (or one line) before event `seq`, or that event's own.
+
+        Raises OSError when the file is gone or unreadable.
+        """
+        if seq <= self.first:
+            return self.start
+        self._index()
+        at = bisect_right(self._seqs, seq) - 1
+        return self._offsets[at] if at >= 0 else self.start
+
+    def blocks(self, offset: int, block_bytes: int, first_bytes: int | None = None) -> Generator[bytes, None, None]:
+        """Blocks of whole event lines from `offset`, where a line begins, to the segment's end; see line_blocks().
 
         Close the generator if it is not exhausted. Raises OSError when the file is gone or unreadable.
         """
-        self._index()
-        at = bisect_right(self._seqs, seq) - 1
-        start = self._offsets[at] if at >= 0 else self.start
-        return line_blocks(self.path, start, self.size, block_bytes)
+        return line_blocks(self.path, offset, self.size, block_bytes, first_bytes)
 
     def last_seq(self) -> int:
         """Seq of its last event, `first - 1` if it has none. Each line that cannot be read counts as one event.
@@ -84,7 +95,6 @@ class Segment:
             return self.first - 1
         header = parse_header(line)
         if header is not None and header.seq >= self.first:
-            self.newest_time = header.time
             return header.seq
         seq = self.first - 1
         with closing(line_blocks(self.path, self.start, self.size)) as blocks:
@@ -94,13 +104,18 @@ class Segment:
                     seq = max(seq + 1, header.seq if header is not None else 0)
         return seq
 
-    def ended_before(self, time: str) -> bool:
-        """Is its newest event older than `time`? False if it has none. Raises OSError."""
-        if self.newest_time is None:
+    def end(self, clock: LogClock) -> float:
+        """When its last event was stored, by LogClock.elapsed_s. The wall's clock, which may be set, is looked at only
+        the first time, and only for a segment of an earlier owner. Raises OSError."""
+        if self.ended_at is None:
             line = self._last_line()
             header = parse_header(line) if line is not None else None
-            self.newest_time = header.time if header is not None else self.time
-        return self.newest_time < time
+            age_s = clock.age_s(header.time) if header is not None else None
+            if age_s is None:  # a damaged line says nothing, but the file was last written then
+                written = datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
+                age_s = clock.age_s(rfc3339(written)) or 0.0
+            self.ended_at = clock.elapsed_s() - age_s
+        return self.ended_at
 
     def _last_line(self) -> bytes | None:
         if self.size <= self.start:

@@ -7,7 +7,6 @@ from msgspec import Raw
 
 from kernel_bridge import hop
 from kernel_bridge.cell import LiveCell
-from kernel_bridge.results import Cell
 from kernel_bridge.session import Session
 from kernel_bridge.sessions import Sessions
 
@@ -17,13 +16,21 @@ _encoder = msgspec.json.Encoder()
 class Service:
     """Answers requests with the JSON of their result; raises BridgeError.
 
-    Whatever must keep the order of arrival is done before the first await of `answer`.
+    Whatever must keep the order of arrival is done before the first await of `answer`; Sessions.recovered keeps it.
     """
 
     def __init__(self, sessions: Sessions, version: str = "") -> None:
         """`version`: of the program, for the host's figures."""
         self._sessions = sessions
         self._version = version
+
+    def evaluate(self, asked: hop.Evaluate) -> LiveCell | bytes | None:
+        """Queue a cell at once: what has ended comes as JSON. None if it takes more: then `answer` has to do it.
+
+        Raises BridgeError, as `answer`."""
+        session = self._sessions.get_recovered(asked.caller, asked.session)
+        cell = session.evaluate(asked) if session is not None else None
+        return bytes(cell) if isinstance(cell, Raw) else cell
 
     async def answer(self, asked: hop.AnyRequest) -> bytes:
         match asked:
@@ -32,16 +39,16 @@ class Service:
             case hop.Stats():
                 return _encoder.encode(self._sessions.tally.stats(self._version))
             case hop.ListKernels():
-                return _encoder.encode(await self._sessions.kernelspecs.list())
+                return _encoder.encode(await self._sessions.list_kernels())
             case hop.ListSessions():
-                return _encoder.encode(self._sessions.list(asked.caller, asked.limit, asked.after))
+                return _encoder.encode(await self._sessions.list(asked.caller, asked.limit, asked.after))
             case hop.CloseSession():
                 return _encoder.encode(await self._sessions.close(asked.caller, asked.session, delete=asked.delete))
             case _:
                 return await self._in_session(asked)
 
     async def _in_session(self, asked: "hop.InSession") -> bytes:
-        session = self._sessions.get(asked.caller, asked.session)
+        session = await self._sessions.recovered(asked.caller, asked.session)
         if isinstance(asked, hop.SessionInfo):
             return _encoder.encode(session.info())
         if isinstance(asked, hop.OfKernel):
@@ -51,7 +58,7 @@ class Service:
     async def _of_worksheet(self, session: Session, asked: "hop.OfWorksheet") -> bytes:
         match asked:
             case hop.Evaluate():
-                return _encoder.encode(await _waited(session.evaluate(asked), asked.wait))
+                return await _waited(session.evaluate(asked), asked.wait)
             case hop.PollOutput():
                 return _encoder.encode(await session.poll(asked))
             case hop.GetCell():
@@ -86,14 +93,14 @@ class Service:
                 return _encoder.encode(await session.introspector.kernel_info())
 
 
-async def _waited(cell: LiveCell | Raw, wait_s: float) -> Cell | Raw:
-    """The cell when it has ended, or as it is after `wait_s`."""
+async def _waited(cell: LiveCell | Raw, wait_s: float) -> bytes:
+    """The cell as JSON when it has ended, or as it is after `wait_s`."""
     if isinstance(cell, Raw):
-        return cell
+        return bytes(cell)
     if wait_s > 0 and not cell.ended.is_set():
         try:
             async with asyncio.timeout(wait_s):
                 await cell.ended.wait()
         except TimeoutError:
             pass
-    return cell.snapshot()
+    return cell.json()

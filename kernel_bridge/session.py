@@ -7,8 +7,9 @@ from datetime import datetime
 import msgspec
 from msgspec import Raw
 
-from kernel_bridge import events, hop
+from kernel_bridge import events, hop, recovery
 from kernel_bridge.activity import Activity
+from kernel_bridge.adoption import Found, Survivor
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.clock import utcnow
 from kernel_bridge.comms import Comms
@@ -23,16 +24,22 @@ from kernel_bridge.kernel_command import Spec
 from kernel_bridge.kernel_record import ExitRecord
 from kernel_bridge.kernel_results import Restarted
 from kernel_bridge.kernel_slot import KernelSlot
+from kernel_bridge.log_limits import LogLimits
 from kernel_bridge.notebook import Document, export, notebook_metadata
 from kernel_bridge.polling import poll
 from kernel_bridge.record import NAME as RECORD
 from kernel_bridge.record import SessionRecord, short_id, store
+from kernel_bridge.resting_log import RestingLog
 from kernel_bridge.results import Cell, Exit, InputTaken, Interruption, KernelState, Page, SessionInfo
 from kernel_bridge.session_info import session_info
 from kernel_bridge.succession import RESTARTED, Succession
+from kernel_bridge.takeover import Takeover
 from kernel_bridge.tally import SessionShare
 from kernel_bridge.wire import Message
 from kernel_bridge.worksheet import Worksheet
+
+LEAVE_S = 600.0
+"""a session without a kernel that nobody uses for so long holds nothing in memory; its next use reads its files"""
 
 log = logging.getLogger("kernelwire.bridge.session")
 
@@ -50,6 +57,8 @@ class Session:
         self._introspector = Introspector(self._slot, self._settings, self._running)
         self._comms = Comms(self._slot)
         self._open_desk: Desk | None = None
+        self._resting_log = RestingLog(around.directory, LogLimits.of(around.settings), around.tally.log)
+        self._idle_since: datetime | None = None
         self._succession = Succession()
         self._stopping: asyncio.Task[None] | None = None
         self._share = SessionShare(around.tally)
@@ -69,7 +78,12 @@ class Session:
     @property
     def idle_without_kernel(self) -> bool:
         ended = self._open_desk is None or self._open_desk.cells.all_ended
-        return ended and self.kernel_state in ("none", "dead")
+        return ended and not self.has_kernel
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether there is one, or one starts."""
+        return self.kernel_state not in ("none", "dead")
 
     @property
     def busy(self) -> bool:
@@ -161,13 +175,16 @@ class Session:
         metadata = notebook_metadata(self.record.kernelspec, spec, self._succession.info)
         limit = self._settings.export_bytes
         desk = self._desk
-        return await export(
-            self.record.id, desk.journal, desk.cells.worksheet, metadata, outputs=outputs, max_bytes=limit
-        )
+        with desk.visitors:
+            return await export(
+                self.record.id, desk.journal, desk.cells.worksheet, metadata, outputs=outputs, max_bytes=limit
+            )
 
     async def poll(self, asked: hop.PollOutput) -> Page:
         """See polling.poll."""
-        return await poll(self._desk.journal, self._desk.cells, asked, lambda: self.kernel_state)
+        desk = self._desk
+        with desk.visitors:
+            return await poll(desk.journal, desk.cells, asked, lambda: self.kernel_state)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -245,15 +262,42 @@ class Session:
         if self._slot.kernel is not None:
             await self._slot.kernel.kill()
 
-    def recover(self) -> None:
-        """After a crash of the host; see Cells.recover."""
-        self._desk.cells.recover()
+    async def recover(self, found: Found | None) -> bool:
+        """After a crash of the host, before anything else; see Takeover. `found`: the kernel that it left behind.
 
-    def tend(self) -> None:
-        """See Journal.tend and Activity.save."""
+        Returns whether that is this session's now; else it has to be ended.
+        """
+        desk = self._desk
+        with desk.visitors:
+            limit = self._settings.cell_output_bytes
+            rebuilt = await asyncio.to_thread(recovery.read, desk.journal, self.record.id, limit)
+        takeover = Takeover(desk.journal, desk.cells, self._slot, rebuilt)
+        if self.record.closed:
+            takeover.closed()
+        elif isinstance(found, Survivor):
+            kernel = takeover.survived(found, self._around.adopt_kernel)
+            if kernel is not None:
+                self._succession.adopted(kernel, found.ready_at)
+                return True
+        elif found is not None:
+            takeover.departed(found)
+        else:
+            takeover.without_kernel()
+        return False
+
+    def tend(self, now: datetime) -> None:
+        """See Journal.tend and Activity.save. What nobody uses leaves memory: at once when the session is closed."""
         self.activity.save()
-        if self._open_desk is not None:
-            self._open_desk.journal.tend()
+        if self._open_desk is None:
+            self._resting_log.tend(now)
+            return
+        self._open_desk.journal.tend()
+        if not (self.idle_without_kernel and self._open_desk.can_be_left and self._stopping is None):
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        elif self.record.closed or (now - self._idle_since).total_seconds() >= LEAVE_S:
+            self.release()
 
     def release(self) -> bool:
         """Close the files, if no cell waits or runs; the next use opens them again.
@@ -277,6 +321,7 @@ class Session:
 
     @property
     def _desk(self) -> Desk:
+        self._idle_since = None
         if self._open_desk is None:
             self._open_desk = Desk.open(self.record.id, self._around, self._slot, self._count)
         return self._open_desk

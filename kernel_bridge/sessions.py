@@ -1,12 +1,16 @@
 """The sessions of one host: found by id, checked against their owner, opened, listed, closed."""
 
 import asyncio
+import builtins
 import logging
 import secrets
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from kernel_bridge import deletion
+from kernel_bridge.adoption import Found
 from kernel_bridge.clock import rfc3339, utcnow
 from kernel_bridge.culler import Culler
 from kernel_bridge.desk import Surroundings
@@ -15,6 +19,7 @@ from kernel_bridge.hop import Caller, OpenSession
 from kernel_bridge.kernel_factory import KernelFactory
 from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.record import SessionRecord, load_all, short_id, store
+from kernel_bridge.recoveries import Recoveries
 from kernel_bridge.results import SessionClosed, SessionInfo, SessionList, SessionOpened
 from kernel_bridge.session import Session
 from kernel_bridge.settings import BridgeSettings
@@ -35,19 +40,23 @@ class Sessions:
         settings: BridgeSettings,
     ) -> None:
         self.kernelspecs = kernelspecs
+        self.list_kernels = factory.list
         self._directory = directory
         self._host_id = host_id
         self._factory = factory
         self._settings = settings
         self._sessions: dict[str, Session] = {}
-        self._unrecovered: set[str] = set()
+        self._recoveries = Recoveries(self._recover)
+        self._found: dict[str, Found] = {}
+        self._half_deleted: list[Path] = []
         self._culler = Culler(settings, self._was_used, self._drop)
         self.tally = Tally()
 
     def load(self) -> None:
         """Know the sessions of earlier hosts. A record that cannot be read is left where it is and said in the log."""
         records, broken = load_all(self._directory)
-        for directory in broken:
+        self._half_deleted = [directory for directory in broken if deletion.is_deleted(directory)]
+        for directory in set(broken).difference(self._half_deleted):
             log.warning("session_record_unreadable directory=%s", directory.name)
         for record in records:
             self._add(record)
@@ -56,36 +65,47 @@ class Sessions:
     def count(self) -> int:
         return len(self._sessions)
 
-    def expect_recovery(self) -> None:
-        """The last host crashed: each session is recovered before its first call, or by `recover`."""
-        self._unrecovered = set(self._sessions)
+    @property
+    def records(self) -> dict[str, SessionRecord]:
+        """By session id."""
+        return {name: session.record for name, session in self._sessions.items()}
+
+    def expect_recovery(self, found: Mapping[str, Found] | None = None) -> None:
+        """The last host crashed: each session is recovered before its first call, or by `recover`.
+
+        `found`: by session id the kernels that it left behind.
+        """
+        self._found = dict(found or {})
+        # those with a kernel first: what it says before it is connected is not heard
+        self._recoveries.expect([*self._found, *self._sessions])
 
     async def recover(self) -> None:
-        """End or queue again, session by session, the cells that had not ended; calls are answered meanwhile."""
-        for session in list(self._unrecovered):
-            self._recover(session)
-            await asyncio.sleep(0)
+        """Recover all sessions, and finish what a host that died was about to delete; calls are answered meanwhile."""
+        await self._recoveries.all()
+        for directory in self._half_deleted:
+            await asyncio.to_thread(deletion.finish, directory, self._factory.place.workdirs)
 
-    def _recover(self, session: str) -> None:
-        if session not in self._unrecovered:
-            return
-        self._unrecovered.discard(session)
-        found = self._sessions.get(session)
-        if found is None:
-            return
+    async def _recover(self, session: str) -> None:
+        owner, found = self._sessions.get(session), self._found.pop(session, None)
+        taken = False
         try:
-            found.recover()
+            if owner is not None:
+                taken = await owner.recover(found)
         except Exception:  # one damaged session must not keep the others from being served
             log.exception("session_not_recovered session=%s", short_id(session))
+            taken = owner is not None and owner.has_kernel
+        if found is not None and not taken:
+            self._factory.discard(found)
 
     def tend(self, now: datetime | None = None) -> None:
         """Look after the journals that are open, and cull; the host calls it now and then."""
         now = now or utcnow()
         for session in self._sessions.values():
+            if session.record.id in self._recoveries:
+                continue
             try:
-                session.tend()
-                if session.record.id not in self._unrecovered:
-                    self._culler.tend(session, now)
+                session.tend(now)
+                self._culler.tend(session, now)
             except Exception:  # one damaged session must not end the host
                 log.exception("session_not_tended session=%s", short_id(session.record.id))
 
@@ -94,7 +114,17 @@ class Sessions:
         found = self._sessions.get(session)
         if found is None or found.record.owner != caller.user_id:
             raise SessionNotFound(session)
-        self._recover(session)
+        return found
+
+    def get_recovered(self, caller: Caller, session: str) -> Session | None:
+        """As `get`; None if it is still to be recovered."""
+        found = self.get(caller, session)
+        return None if session in self._recoveries else found
+
+    async def recovered(self, caller: Caller, session: str) -> Session:
+        """As `get`, once the session knows what a host that crashed left of it. Calls keep their order."""
+        found = self.get(caller, session)
+        await self._recoveries.done(session)
         return found
 
     async def open(self, asked: OpenSession) -> SessionOpened:
@@ -105,7 +135,7 @@ class Sessions:
         """
         closed: str | None = None
         if asked.session is not None:
-            session = self.get(asked.caller, asked.session)
+            session = await self.recovered(asked.caller, asked.session)
             if asked.kernel is not None and asked.kernel != session.record.kernelspec:
                 raise InvalidArgument("kernel", f"{session.record.kernelspec}, the kernel of this session, or nothing")
             await session.reopen()
@@ -117,9 +147,9 @@ class Sessions:
             await session.start()
         return SessionOpened(session.record.id, session.record.kernelspec, closed)
 
-    def list(self, caller: Caller, limit: int, after: str | None) -> SessionList:
+    async def list(self, caller: Caller, limit: int, after: str | None) -> SessionList:
         """The caller's sessions, oldest first, from behind `after`. Raises InvalidArgument (no such `after`)."""
-        mine = [session for session in self._sessions.values() if session.record.owner == caller.user_id]
+        mine = await self._mine(caller)
         if after is not None:
             ids = [session.record.id for session in mine]
             if after not in ids:
@@ -134,7 +164,7 @@ class Sessions:
 
         Raises SessionNotFound, LimitExceeded(disk), the latter never with `delete`.
         """
-        found = self.get(caller, session)
+        found = await self.recovered(caller, session)
         if delete:
             await self._drop(found)
         else:
@@ -146,6 +176,7 @@ class Sessions:
 
         False if a session's files could not be written to the end: the next host has to recover it.
         """
+        await self._recoveries.all()  # else their cells would be the next host's, and their kernels nobody's
         await self._culler.close()
         sessions = list(self._sessions.values())
         results = await asyncio.gather(*(session.stop() for session in sessions), return_exceptions=True)
@@ -163,7 +194,8 @@ class Sessions:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _add(self, record: SessionRecord) -> Session:
-        around = Surroundings(self._directory / record.id, self._settings, self._factory.open, self.tally)
+        factory = self._factory
+        around = Surroundings(self._directory / record.id, self._settings, factory.open, factory.adopt, self.tally)
         session = Session(record, around)
         self._sessions[record.id] = session
         return session
@@ -186,7 +218,7 @@ class Sessions:
     async def _make_room(self, caller: Caller) -> str | None:
         """Stay below the limit of open sessions: the oldest never used one is closed, else the oldest idle one."""
         limit = self._settings.sessions_per_user
-        mine = [s for s in self._sessions.values() if s.record.owner == caller.user_id and not s.record.closed]
+        mine = [session for session in await self._mine(caller) if not session.record.closed]
         if len(mine) < limit:
             return None
         unused = [session for session in mine if not session.used and session.idle_without_kernel]
@@ -196,6 +228,12 @@ class Sessions:
         victim = (unused or idle)[0]
         await victim.close()
         return victim.record.id
+
+    async def _mine(self, caller: Caller) -> builtins.list[Session]:
+        mine = [session for session in self._sessions.values() if session.record.owner == caller.user_id]
+        for session in mine:
+            await self._recoveries.done(session.record.id)
+        return mine
 
     def _was_used(self, session: Session) -> bool:
         """Whether it left anything on the disk beside its record: a log, or a directory of its kernel's."""
@@ -208,11 +246,8 @@ class Sessions:
         del self._sessions[session.record.id]
         self._culler.forget(session.record.id)
         await session.close_for_good()
-        await asyncio.to_thread(self._delete, session.record)
-
-    def _delete(self, record: SessionRecord) -> None:
-        for directory in (self._directory / record.id, self._factory.place.workdirs / record.workdir):
-            shutil.rmtree(directory, ignore_errors=True)
+        directory = self._directory / session.record.id
+        await asyncio.to_thread(deletion.delete, directory, self._factory.place.workdirs, session.record)
 
 
 def _info(session: Session) -> SessionInfo | None:

@@ -25,6 +25,12 @@ class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """after this time more the kernel is killed"""
     interrupt_kill: bool = True
     """whether an interrupt may end with killing the kernel; `timeout` always may"""
+    fork_server: bool = True
+    """whether kernels of Python are forked from a process that has imported what they need (Linux)"""
+    fork_server_at_start: bool = True
+    """whether that of the default kernelspec starts with the host, else with the first kernel, which is not forked"""
+    preload: dict[str, list[str]] = {}
+    """by kernelspec: modules that its kernels find imported; `scientific`: numpy, sympy, matplotlib where installed"""
     orphan_grace_s: Seconds = 600.0
     """kernels without a host, and an owned host without its owner, end after this time"""
     kernel_idle_s: Seconds = 3600.0

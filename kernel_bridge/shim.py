@@ -1,13 +1,16 @@
 """The shim: the parent of one kernel. It outlives the host and keeps how the kernel ended.
 
-Run by path as `python -X utf8 -I -S shim.py KID`; standard library only, nothing of this package. The kid on the
-command line is for `ps` and for a new host that must know this process again; all else comes on standard input (see
+Run by path as `python -X utf8 -I -S shim.py KID`; standard library only (Python >= 3.9). The kid on the command line is
+for `ps` and for a new host that must know this process again; all else comes on standard input (see
 `Launch`). Standard output and standard error lead to the host until the kernel has its record: `ready` there means
 that kernel.json is written, anything else is the reason why nothing was started.
 
 Life: session leader and subreaper, forks the kernel (PDEATHSIG SIGKILL: it dies with the shim), writes kernel.json,
-lets the kernel exec, waits. At the kernel's end everything that it left behind is killed, exit.json is written, the
-shim ends. SIGTERM to the shim kills the kernel. A kernel without a host for `orphan_grace_s` is ended as well.
+lets the kernel go on to exec, waits. At the kernel's end everything that it left behind is killed, exit.json is
+written, the shim ends. SIGTERM to the shim kills the kernel. A kernel without a host for `orphan_grace_s` is ended as
+well.
+
+A fork server runs the same code in a process that it has forked: see `run`, and forkserver/server.py.
 
 Sources: prctl(2), fcntl(2) "Open file description locks", proc_pid_stat(5), proc_tid_children(5), waitid(2).
 """
@@ -17,7 +20,6 @@ import fcntl
 import os
 import select
 import struct
-import sys
 import time
 
 TYPE_CHECKING = False
@@ -42,6 +44,7 @@ ORPHAN_TERM_S = 2.0
 CLEAN_UP_S = 5.0
 """what a kernel left behind is hunted no longer than this"""
 
+LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | {0x22: '\\"', 0x5C: "\\\\"}
@@ -130,8 +133,11 @@ class Shim:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
 
-    def start(self) -> None:
-        """Fork the kernel, write its record, let it go on to exec. Raises OSError if one of them is impossible."""
+    def start(self) -> bool:
+        """Fork the kernel, write its record, open its gate. True in the kernel, which has passed the gate.
+
+        Raises OSError if one of them is impossible.
+        """
         remove(self._path("exit.json"))
         self._output_fd, output = os.pipe2(os.O_CLOEXEC)
         gate, opener = os.pipe2(os.O_CLOEXEC)
@@ -139,7 +145,8 @@ class Shim:
         self._pid = os.fork()
         if self._pid == 0:
             os.close(opener)
-            become_kernel(self._launch, shim, gate, output)
+            enter_kernel(self._launch, shim, gate, output)
+            return True
         os.close(output)
         os.close(gate)
         os.set_blocking(self._output_fd, False)
@@ -150,6 +157,7 @@ class Shim:
         except BrokenPipeError:
             pass  # the child is dead already: watch() will find it
         os.close(opener)
+        return False
 
     def watch(self) -> None:
         """Wait for the kernel's end, whatever brings it; returns when exit.json is written."""
@@ -171,7 +179,7 @@ class Shim:
     def _terminated(self, *_: object) -> None:
         self._kill_at = 0.0
 
-    def _next_wake_ms(self) -> int | None:
+    def _next_wake_ms(self) -> "int | None":
         at = self._host.next_check if self._kill_at is None else self._kill_at
         return None if at == float("inf") else max(0, int((at - time.monotonic()) * 1000) + 1)
 
@@ -244,9 +252,10 @@ class Shim:
 
     def _record(self, shim: int) -> str:
         argv = ", ".join(quote(arg) for arg in self._launch.argv)
+        started = int(stat_fields(self._pid)[19])
         return (
             f'{{"v": 1, "kid": {quote(self._launch.kid)}, "session": {quote(self._launch.session)}, '
-            f'"pid": {self._pid}, "start_time": {stat_fields(self._pid)[19]}, "shim_pid": {shim}, "argv": [{argv}]}}\n'
+            f'"pid": {self._pid}, "start_time": {started}, "shim_pid": {shim}, "argv": [{argv}]}}\n'
         )
 
     def _exit(self, status: int) -> str:
@@ -260,14 +269,14 @@ class Shim:
         )
 
 
-def become_kernel(launch: Launch, shim: int, gate: int, output: int) -> "NoReturn":
-    """In the child: become what `launch` says once the gate opens. A failure is a sentence on stderr and 126 or 127."""
-    code, doing = 126, b"start"
+def enter_kernel(launch: Launch, shim: int, gate: int, output: int) -> None:
+    """In the child: take what every kernel has from its shim; returns when the gate opens, else the child ends."""
+    doing, entered = b"start", False
     try:
         os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != shim:
-            os._exit(code)  # the shim died before the line above could see it
+            return  # the shim died before the line above could see it
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -275,14 +284,31 @@ def become_kernel(launch: Launch, shim: int, gate: int, output: int) -> "NoRetur
         if os.read(gate, 1):
             doing = b"start in " + launch.workdir
             os.chdir(launch.workdir)
-            doing = b"start " + launch.argv[0]
-            os.execvpe(launch.argv[0], launch.argv, launch.env)  # noqa: S606  an argv of ours, no shell wanted
+            entered = True
     except (OSError, ValueError) as error:
-        code = 127 if isinstance(error, FileNotFoundError) else 126
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        fail(doing, error)
+    finally:
+        if not entered:
+            os._exit(126)
+
+
+def exec_kernel(launch: Launch) -> "NoReturn":
+    """In the child: become what `launch` says. A failure is a sentence on stderr and 126 or 127."""
+    try:
+        os.execvpe(launch.argv[0], launch.argv, launch.env)  # noqa: S606  an argv of ours, no shell wanted
+    except (OSError, ValueError) as error:
+        fail(b"start " + launch.argv[0], error)
+    finally:
+        os._exit(126)
+
+
+def fail(doing: bytes, error: "OSError | ValueError") -> "NoReturn":
+    """End the child with a sentence that says what it could not do."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    try:
         os.write(2, b"cannot " + doing + b": " + reason.encode() + b"\n")
     finally:
-        os._exit(code)
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
 def reset_signals() -> None:
@@ -296,8 +322,7 @@ def reset_signals() -> None:
 
 def prctl(option: int, value: int) -> None:
     """prctl(2). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, *(ctypes.c_ulong(argument) for argument in (value, 0, 0, 0))) != 0:
+    if LIBC.prctl(option, *(ctypes.c_ulong(argument) for argument in (value, 0, 0, 0))) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
@@ -320,10 +345,10 @@ def parent_of(pid: int) -> int:
         return 0
 
 
-def stat_fields(pid: int) -> list[str]:
+def stat_fields(pid: int) -> list[bytes]:
     """/proc/PID/stat from field 3 (state) on: [1] is field 4, the parent, [19] field 22, the start time in ticks."""
-    with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
-        return file.read().rpartition(")")[2].split()
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()
 
 
 def reap_all() -> bool:
@@ -392,27 +417,45 @@ def tell_host(report: bytes) -> None:
     os.close(null)
 
 
-def main() -> None:
+def close_descriptors() -> None:
+    """Close all but the standard three."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2:
             try:
                 os.close(int(name))
             except OSError:
                 continue  # the listing's own descriptor
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def read_launch() -> Launch:
+    """What standard input says."""
     with open(0, "rb", closefd=False) as stdin:
-        launch = Launch(stdin.read())
+        return Launch(stdin.read())
+
+
+def run(launch: Launch) -> None:
+    """Be the shim of a kernel until the end of the process; returns in one process only: the kernel, past its gate."""
     os.chdir("/")
     if os.getsid(0) != os.getpid():
         os.setsid()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     shim = Shim(launch)
     try:
-        shim.start()
+        if shim.start():
+            return
     except OSError as error:
-        sys.exit(f"cannot start a kernel: {error.strerror}")  # a child that waits at the gate ends with us
+        os.write(2, b"cannot start a kernel: " + (error.strerror or str(error)).encode())
+        os._exit(1)  # a child that waits at the gate ends with us
     shim.watch()
     os._exit(0)  # without the interpreter's tear-down: the host waits for this
+
+
+def main() -> None:
+    close_descriptors()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    launch = read_launch()
+    run(launch)
+    exec_kernel(launch)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ class Succession:
         """The kernel is ended on purpose: `notice` is what to say when the next one is ready."""
         self._next = notice
 
+    def adopted(self, kernel: Kernel, ready_at: datetime) -> None:
+        """A kernel of a dead host goes on; `ready_at`: when it was ready for the first time."""
+        self.since = ready_at
+        self.info = kernel_info(kernel.info_content)
+
     def started(self, kernel: Kernel | None, died: Exit | None) -> Notice | None:
         """A kernel is ready; `died`: how the one before it died, if it did. Returns what to say of it."""
         self.since = utcnow()

@@ -1,5 +1,6 @@
 """What a kernel under our launcher remembers: the control request `kernelwire_sync`."""
 
+import asyncio
 from typing import Literal
 
 import msgspec
@@ -8,6 +9,9 @@ from msgspec import Raw, Struct
 from kernel_bridge.errors import KernelBusy, KernelDied
 from kernel_bridge.execute_reply import ExecuteReply, read
 from kernel_bridge.kernel import CELL_PREFIX, Kernel
+
+AGAIN_S = 0.2
+"""pause before a question that was not answered is asked again"""
 
 
 class Remembered(Struct, frozen=True):
@@ -19,13 +23,38 @@ class Remembered(Struct, frozen=True):
 
 class Running(Struct, frozen=True):
     msg_id: str
+    execution_count: int | None = None
+
+
+class PendingInput(Struct, frozen=True):
+    """An input() that waits for its answer; `msg_id` is that of its execute_request."""
+
+    msg_id: str
+    prompt: str = ""
+    password: bool = False
 
 
 class Sync(Struct, frozen=True):
-    """kernelwire_sync_reply: the execute_request that runs and the last replies, newest last."""
+    """kernelwire_sync_reply: the execute_request that runs, the last replies, newest last, and the input that waits."""
 
     running: Running | None = None
     replies: list[Remembered] = []
+    input: PendingInput | None = None
+
+    def runs(self, cell: str) -> bool:
+        """Whether the kernel is at the cell."""
+        return self.running is not None and self.running.msg_id == CELL_PREFIX + cell
+
+    def reply_to(self, cell: str) -> ExecuteReply | None:
+        """The reply to the cell, if it has ended and is among the last ones."""
+        for reply in self.replies:
+            if reply.msg_id == CELL_PREFIX + cell:
+                return read(bytes(reply.content))
+        return None
+
+    def input_of(self, cell: str) -> PendingInput | None:
+        """What the cell waits for."""
+        return self.input if self.input is not None and self.input.msg_id == CELL_PREFIX + cell else None
 
 
 async def ask(kernel: Kernel, deadline_s: float) -> Sync:
@@ -43,9 +72,21 @@ async def missed_reply(kernel: Kernel, cell: str, deadline_s: float) -> ExecuteR
         remembered = await ask(kernel, deadline_s)
     except (KernelBusy, KernelDied):
         return None
-    if remembered.running is not None and remembered.running.msg_id == CELL_PREFIX + cell:
-        return "running"
-    for reply in remembered.replies:
-        if reply.msg_id == CELL_PREFIX + cell:
-            return read(bytes(reply.content))
-    return None
+    return "running" if remembered.runs(cell) else remembered.reply_to(cell)
+
+
+async def knows(kernel: Kernel, cell: str, deadline_s: float) -> bool:
+    """Whether the kernel runs or has run a cell of which the log only says that it was queued.
+
+    That is so if the disk was full when it began. Waits for as long as the kernel lives and does not answer.
+    """
+    while kernel.has_sync:
+        try:
+            remembered = await ask(kernel, deadline_s)
+        except KernelBusy:
+            await asyncio.sleep(AGAIN_S)
+            continue
+        except KernelDied:
+            break
+        return remembered.runs(cell) or remembered.reply_to(cell) is not None
+    return False

@@ -35,27 +35,11 @@ class Event(msgspec.Struct, frozen=True):
     repaired: bool = False
 
 
-class House:
-    """`ask` is what a front's call becomes in the host."""
-
-    def __init__(self, root: Path, settings: BridgeSettings, sockets: Path) -> None:
-        self.root = root
-        self.settings = settings
-        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        root.mkdir(exist_ok=True)
-        self.lock = HostLock(root / "host.lock")
-        assert self.lock.acquire()
-        specs = Kernelspecs()
-        place = Place(root / "kernels", root / "workdirs", sockets, root / "host.lock")
-        factory = KernelFactory(self.context, place, specs, settings)
-        self.sessions = Sessions(root / "sessions", "hosthost", specs, factory, settings)
-        self.sessions.load()
-        self.service = Service(self.sessions)
+class Calls:
+    """What a front asks of a host, for whoever can pass it on."""
 
     async def ask(self, request: hop.Request[R]) -> R:
-        raw = await self.service.answer(request)  # pyright: ignore[reportArgumentType]  each Request is in AnyRequest
-        answer: hop.Answer[R] = hop.Answer(raw, hop.RESULTS[type(request)])
-        return answer.decode()
+        raise NotImplementedError
 
     async def open(self, caller: hop.Caller = ALICE, **members: Any) -> str:
         return (await self.ask(hop.OpenSession(caller=caller, **members))).session
@@ -87,8 +71,33 @@ class House:
             cursor = page.cursor
         raise AssertionError(f"no {type} event among many")
 
+
+class House(Calls):
+    """`ask` is what a front's call becomes in the host."""
+
+    def __init__(self, root: Path, settings: BridgeSettings, sockets: Path) -> None:
+        self.root = root
+        self.settings = settings
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        root.mkdir(exist_ok=True)
+        self.lock = HostLock(root / "host.lock")
+        assert self.lock.acquire()
+        specs = Kernelspecs()
+        place = Place(root / "kernels", root / "workdirs", sockets, root / "host.lock")
+        self.factory = factory = KernelFactory(self.context, place, specs, settings)
+        self.sessions = Sessions(root / "sessions", "hosthost", specs, factory, settings)
+        self.sessions.load()
+        self.service = Service(self.sessions)
+
+    async def ask(self, request: hop.Request[R]) -> R:
+        raw = await self.service.answer(request)  # pyright: ignore[reportArgumentType]  each Request is in AnyRequest
+        answer: hop.Answer[R] = hop.Answer(raw, hop.RESULTS[type(request)])
+        return answer.decode()
+
     async def close(self) -> None:
         await self.sessions.stop()
+        if self.factory.forks is not None:
+            await self.factory.forks.close()
         self.context.term()
         self.lock.release()
 
@@ -101,6 +110,7 @@ def decoded(page: results.Page) -> list[Event]:
 async def house(root: Path, **settings: Any) -> AsyncGenerator[House]:
     """A House whose kernels are gone at the end; its sockets lie in a short directory, as a path has 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="kw-", dir="/tmp") as sockets:
+        settings.setdefault("fork_server", False)  # it would import for longer than most tests run
         made = House(root, BridgeSettings(**settings), Path(sockets))
         try:
             yield made

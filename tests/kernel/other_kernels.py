@@ -1,4 +1,4 @@
-"""Kernels that are not Python's, installed for one test: their kernelspecs lie in a directory of its own."""
+"""Kernels other than ours, installed for one test: their kernelspecs lie in a directory of its own."""
 
 import json
 import subprocess
@@ -29,6 +29,20 @@ def install_echo(root: Path, monkeypatch: pytest.MonkeyPatch, **members: Any) ->
         **members,
     }
     place = root / "kernels" / "echo"
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(root))
+
+
+def install_stock(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ipykernel as it is, without our launcher, under the name `stock`."""
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "Stock",
+        "language": "python",
+        "metadata": {"kernelwire": {"launcher": False}},
+    }
+    place = root / "kernels" / "stock"
     place.mkdir(parents=True)
     (place / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(root))

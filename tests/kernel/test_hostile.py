@@ -17,12 +17,13 @@ from tests.kernel.house import ALICE, House, house
 ANSWER_S = 20.0
 
 FORGE = """
-import os, signal
+import os, signal, time
 shim = os.getppid()
 home = os.path.dirname([a for a in open('/proc/self/cmdline').read().split('\\0') if a.endswith('connection.json')][0])
 target = os.path.join(home, 'exit.json')
 {act}
 os.kill(shim, signal.SIGKILL)
+time.sleep(5)  # the kernel dies of it, a moment later
 """
 DEAF = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('deaf', flush=True)\n"
 DEEP = "open(target, 'w').write('{\"x\": ' + '[' * 100000 + ']' * 100000 + '}')"

@@ -7,6 +7,7 @@ import pytest
 from structlog.contextvars import get_contextvars
 
 from kernel_bridge import hop, tracing
+from kernel_bridge.cell import LiveCell
 from kernel_bridge.runner import Runner
 from kernel_bridge.stats import Stats
 from tests.kernel.house import ALICE, House
@@ -116,13 +117,13 @@ async def test_the_spans_of_one_evaluate(home: House) -> None:
 
 async def test_the_lines_of_a_cell_carry_its_own_call(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, object]] = []
-    run = Runner._run  # pyright: ignore[reportPrivateUsage]
+    begin = Runner._begin  # pyright: ignore[reportPrivateUsage]
 
-    async def watched(self: Runner, *given: object) -> None:
+    def watched(self: Runner, cell: LiveCell) -> None:
         seen.append(get_contextvars())
-        await run(self, *given)  # pyright: ignore[reportArgumentType]
+        begin(self, cell)
 
-    monkeypatch.setattr(Runner, "_run", watched)
+    monkeypatch.setattr(Runner, "_begin", watched)
     session = await home.open()
     for request_id in ("first", "second"):
         await home.evaluate(session, "1", request_id=request_id, wait=0.0)

@@ -150,3 +150,10 @@ def test_from_service_refuses_what_readers_could_not_decode() -> None:
         deep = [deep]
     with pytest.raises(ValueError, match="deep"):
         from_service("cell", {"metadata": deep}, "c1")
+
+
+@pytest.mark.parametrize(("levels", "type"), [(150, "display_data"), (300, "omitted")])
+def test_a_long_event_is_looked_through_for_depth_as_well(levels: int, type: str) -> None:
+    deep = b"[" * levels + b"]" * levels
+    content = b'{"data":{"text/plain":"%b"},"metadata":{"deep":%b}}' % (b"x" * 100_000, deep)
+    assert one(content).type == type

@@ -33,12 +33,23 @@ class Script:
         self.go = asyncio.Event()
         self.done = asyncio.Event()
 
+    def evaluate(self, asked: hop.Evaluate) -> bytes | None:
+        if not asked.code.startswith("at once"):
+            return None  # `answer` does it
+        self.seen.append(asked.code)
+        if asked.code == "at once missing":
+            raise CellNotFound("c")
+        if asked.code == "at once broken":
+            raise ValueError("words of the host's own")
+        return msgspec.json.encode(asked.code)
+
     async def answer(self, asked: hop.AnyRequest) -> bytes:
         if isinstance(asked, hop.CloseSession):
             self.came.set()
             await self._wait()
             self.done.set()
         if not isinstance(asked, hop.Evaluate):
+            self.seen.append(type(asked).__name__)
             return b"{}"
         self.seen.append(asked.code)
         self.came.set()
@@ -122,6 +133,26 @@ async def test_calls_keep_their_order(ends: Hop) -> None:
     answers = await asyncio.gather(*(ends.evaluate(code) for code in codes))
     assert ends.script.seen == codes
     assert answers == [f'"{code}"'.encode() for code in codes]
+
+
+async def test_an_evaluate_that_is_done_at_once_is_answered_as_any_other(ends: Hop) -> None:
+    assert await ends.evaluate("at once") == b'"at once"'
+    with pytest.raises(CellNotFound):
+        await ends.evaluate("at once missing")
+    with pytest.raises(HostFailed):
+        await ends.evaluate("at once broken")
+
+
+async def test_no_evaluate_overtakes_a_call_that_came_before_it(ends: Hop) -> None:
+    restart = hop.Restart(caller=CALLER, session="s")
+    async with asyncio.timeout(ANSWER_S):
+        await asyncio.gather(
+            ends.client.call(restart, timeout_s=ANSWER_S),
+            ends.evaluate("at once 1"),
+            ends.evaluate("2"),
+            ends.evaluate("at once 3"),
+        )
+    assert ends.script.seen == ["Restart", "at once 1", "2", "at once 3"]
 
 
 async def test_a_caller_that_goes_ends_its_wait_at_the_host(ends: Hop) -> None:

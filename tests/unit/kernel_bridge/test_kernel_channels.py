@@ -31,7 +31,7 @@ def connection(tmp_path: Path) -> Connection:
 async def test_the_route_of_input_is_there_when_the_kernel_can_use_it(
     context: "zmq.Context[zmq.Socket[bytes]]", connection: Connection
 ) -> None:
-    channels = KernelChannels(context, connection, "k", _ignore)
+    channels = KernelChannels(context, connection, "k", _ignore, lossless=True)
     with context.socket(zmq.ROUTER) as stdin:
         stdin.setsockopt(zmq.ROUTER_MANDATORY, 1)  # a kernel's own socket drops silently what this one refuses
         stdin.setsockopt(zmq.LINGER, 0)
@@ -42,3 +42,15 @@ async def test_the_route_of_input_is_there_when_the_kernel_can_use_it(
             stdin.send_multipart([b"kw-k", b"who is there?"])
         finally:
             channels.close(KernelDied(Exit()))
+
+
+async def test_no_two_hosts_ask_under_the_same_ids(
+    context: "zmq.Context[zmq.Socket[bytes]]", connection: Connection
+) -> None:
+    """A kernel may answer what the host before asked, and answers the one after it."""
+    ids: set[str] = set()
+    for _ in range(2):
+        channels = KernelChannels(context, connection, "k", _ignore, lossless=True)
+        ids.add(channels.send("control", "kernel_info_request", {}))
+        channels.close(KernelDied(Exit()))
+    assert len(ids) == 2

@@ -1,6 +1,5 @@
 import errno
 import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,9 @@ import pytest
 from kernel_bridge.backlog import Backlog
 from kernel_bridge.events import NewEvent, from_kernel, from_service
 from kernel_bridge.log import EventLog, LogLimits
+from tests.unit.kernel_bridge.fake_clock import FakeClock
 
-START = datetime(2026, 11, 22, 16, 40, 30, 123456, tzinfo=UTC)
 SMALL = LogLimits(segment_bytes=1000, retention_bytes=3000)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = START
-
-    def __call__(self) -> datetime:
-        return self.time
 
 
 class Disk:
@@ -62,12 +53,8 @@ def seqs(events: list[dict[str, Any]]) -> list[int]:
     return [event["seq"] for event in events]
 
 
-def size_of_events(directory: Path) -> int:
-    return sum(sum(map(len, path.read_bytes().splitlines(keepends=True)[1:])) for path in directory.iterdir())
-
-
 def test_a_stored_event_is_the_api_event_byte_for_byte(tmp_path: Path) -> None:
-    log = EventLog.open(tmp_path, LogLimits(), now=Clock())
+    log = EventLog.open(tmp_path, LogLimits(), clock=FakeClock())
     assert (log.newest, log.oldest, log.stored_bytes) == (0, 1, 0)
     assert not list(tmp_path.iterdir()), "a session never used has no log"
     assert log.read(0, cell=None, limit=1, max_bytes=1).events == []
@@ -255,60 +242,6 @@ def test_a_damaged_header_line(tmp_path: Path) -> None:
     assert seqs(read_all(log)) == [1]
 
 
-def test_retention_by_size_tells_exactly_what_is_gone(tmp_path: Path) -> None:
-    clock = Clock()
-    log = EventLog.open(tmp_path, SMALL, now=clock)
-    total = 0
-    for number in range(100):
-        clock.time += timedelta(seconds=1)
-        log.append(stream("x" * number))
-    total = sum(len(line) + 1 for line in log.read(log.oldest - 1, cell=None, limit=999, max_bytes=1 << 20).events)
-    assert total == size_of_events(tmp_path)
-    assert log.stored_bytes <= 3000 + 1000
-    stored = total
-    reopened = EventLog.open(tmp_path, SMALL, now=clock)
-    everything = EventLog.open(tmp_path, LogLimits()).read(0, cell=None, limit=1, max_bytes=1)
-    for reader in (log, reopened):
-        page = reader.read(0, cell=None, limit=1, max_bytes=1)
-        event = msgspec.json.decode(page.events[0])
-        to = log.oldest - 1
-        assert to > 50
-        assert (event["seq"], event["cell"], event["type"]) == (to, None, "truncated")
-        gone = sum(len(line) for line in _lines_of_100()) - stored
-        assert event["content"] == {"from": 1, "to": to, "count": to, "bytes": gone}
-        assert page.events == everything.events, "the same bytes for every reader"
-        assert page.cursor == to
-        assert page.more
-        assert seqs(read_all(reader)) == list(range(to, 101))
-        assert seqs(read_all(reader, to)) == list(range(to + 1, 101))
-        assert seqs(read_all(reader, to - 1, "nobody")) == [to]
-    log.close()
-
-
-def _lines_of_100() -> list[bytes]:
-    head = b'{"seq":%d,"cell":"c1","time":"2026-11-22T16:40:30.123Z","type":"stream","content":%b}\n'
-    return [head % (number + 1, stream("x" * number).content) for number in range(100)]
-
-
-def test_retention_by_age(tmp_path: Path) -> None:
-    clock = Clock()
-    limits = LogLimits(segment_bytes=300, retention_s=60)
-    log = EventLog.open(tmp_path, limits, now=clock)
-    for number in range(4):
-        clock.time = START + timedelta(seconds=20 * number)
-        log.append(stream("x" * 200))
-    log.retain(START + timedelta(seconds=60))
-    assert log.oldest == 1, "exactly as old as allowed"
-    reopened = EventLog.open(tmp_path, limits, now=clock)
-    log.retain(START + timedelta(seconds=61))
-    assert log.oldest == 2
-    reopened.retain(START + timedelta(seconds=61))
-    assert reopened.oldest == 2
-    log.retain(START + timedelta(days=1))
-    assert (log.oldest, log.newest) == (4, 4), "the newest segment stays"
-    log.close()
-
-
 def test_segments_that_vanish_do_not_stop_readers(tmp_path: Path) -> None:
     log = EventLog.open(tmp_path, LogLimits(segment_bytes=300))
     for _ in range(5):
@@ -360,6 +293,25 @@ def test_what_cannot_be_stored_is_counted(tmp_path: Path, error: int, reason: st
     assert (dropped["type"], dropped["cell"]) == ("dropped", "c1")
     assert dropped["content"] == {"count": 2, "bytes": sum(len(event.content) for event in lost), "reason": reason}
     log.close()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, 0])
+def test_a_write_that_stops_at_any_byte_leaves_no_trace(tmp_path: Path, error: int) -> None:
+    disk = Disk()
+    log = EventLog.open(tmp_path, LogLimits(), write=disk, clock=FakeClock())
+    log.append(stream("before"))
+    (path,) = tmp_path.iterdir()
+    before = path.read_bytes()
+    line = len(before.splitlines()[1])
+    for disk.partly in range(line + 1):
+        disk.error = error
+        assert log.try_append(stream("before")) is None
+        assert path.read_bytes() == before
+        disk.error = None
+        assert log.flush_kept()
+    assert log.append(stream("before")) == 2
+    log.close()
+    assert path.read_bytes() == before + before.splitlines(keepends=True)[1].replace(b'"seq":1', b'"seq":2')
 
 
 def test_kept_events_are_written_in_their_place(tmp_path: Path) -> None:

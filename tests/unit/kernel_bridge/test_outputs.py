@@ -252,6 +252,35 @@ def test_a_huge_error_keeps_its_name_and_its_end() -> None:
     assert validate(wide)[0]["traceback"][0].startswith("😀")
 
 
+def test_what_is_cut_off_an_error_is_counted() -> None:
+    error = {"ename": "E", "evalue": "v", "traceback": ["x" * 100 for _ in range(100)]}
+    whole = len(msgspec.json.encode({"output_type": "error", **error}))
+    folded = fold(stream("before\n"), event("error", **error), stream("after"), max_bytes=8192)
+    before, output, after = validate(folded)
+    assert (before["text"], after["text"]) == ("before\n", "after")
+    cut = whole - len(msgspec.json.encode(output))
+    assert folded.truncated == Truncated(cut, 1, at=1)
+    assert folded.text().startswith(f"before\n... {cut} bytes omitted ...\nxxx")
+    small = fold(event("error", ename="E", evalue="v", traceback=["x" * 100]))
+    assert small.truncated is None
+
+
+def test_an_error_that_does_not_fit_is_one_missing_event() -> None:
+    controls = ["\x01" * 1000 for _ in range(10)]  # each six bytes in JSON
+    sent = [stream("a" * 1900), event("error", ename="\x01" * 1000, evalue="\x01" * 1000, traceback=controls)]
+    folded = fold(*sent, max_bytes=4096)
+    assert {output["output_type"] for output in folded.outputs()} == {"stream"}
+    assert folded.truncated is not None
+    whole = len(msgspec.json.encode({"output_type": "error", **sent[1].fields}))
+    assert (folded.truncated.bytes, folded.truncated.events) == (whole, 1)
+
+
+def test_dropped_events_are_counted_when_the_log_is_folded_again() -> None:
+    folded = fold(stream("a"), event("dropped", count=3, bytes=300, reason="disk_full"), stream("b"))
+    assert folded.truncated == Truncated(300, 3, at=1)
+    assert folded.text() == "a\n... 300 bytes omitted ...\nb"
+
+
 def test_an_omitted_event_is_counted() -> None:
     folded = fold(stream("a"), event("omitted", bytes=17, mime="image/png"), stream("b"))
     assert folded.truncated == Truncated(17, 1, at=1)

@@ -1,13 +1,12 @@
 """Figures that follow what is, whatever was told before."""
 
 import os
-from datetime import timedelta
 from pathlib import Path
 
-from kernel_bridge.clock import utcnow
 from kernel_bridge.events import from_service
 from kernel_bridge.log import EventLog, LogLimits
 from kernel_bridge.tally import LogTally, SessionShare, Tally
+from tests.unit.kernel_bridge.fake_clock import FakeClock
 
 
 def test_sessions_kernels_and_queues_are_sums_of_shares() -> None:
@@ -40,7 +39,8 @@ def test_a_log_counts_what_it_stores_removes_and_loses(tmp_path: Path) -> None:
             raise OSError(28, "No space left on device")
         return os.write(descriptor, data)
 
-    log = EventLog.open(tmp_path, LogLimits(segment_bytes=400), write=write, tally=tally)
+    clock = FakeClock()
+    log = EventLog.open(tmp_path, LogLimits(segment_bytes=400), clock=clock, write=write, tally=tally)
     event = from_service("notice", {"text": "x" * 150}, None)
     for _ in range(4):
         assert log.append(event) is not None
@@ -48,7 +48,8 @@ def test_a_log_counts_what_it_stores_removes_and_loses(tmp_path: Path) -> None:
     lines = b"".join(path.read_bytes().split(b"\n", 1)[1] for path in segments)
     assert (tally.stored_events, tally.stored_bytes) == (4, len(lines))
     assert len(segments) > 1
-    log.retain(utcnow() + timedelta(days=30))
+    clock.pass_by(30 * 86400)
+    log.retain()
     assert tally.truncated_events == log.oldest - 1 > 0
     left = segments[-1].read_bytes().split(b"\n", 1)[1]
     assert tally.truncated_bytes == len(lines) - len(left)

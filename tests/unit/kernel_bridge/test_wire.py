@@ -1,5 +1,6 @@
 """The wire against jupyter_client's Session, the oracle."""
 
+import hmac
 from typing import Any
 
 import msgspec
@@ -67,6 +68,14 @@ def test_every_part_is_signed(part: int) -> None:
     frames[part] = frames[part] + b" "
     with pytest.raises(BadSignature):
         Codec(KEY, "mine").decode(frames)
+
+
+@pytest.mark.parametrize("size", [1, 36, 63, 64, 65, 200])
+def test_a_key_of_any_length_signs_as_hmac_does(size: int) -> None:
+    key = bytes(range(1, size + 1))
+    _, frames = Codec(key, "mine").encode("a", {"b": 1})
+    signature, *parts = frames[1:]
+    assert signature.decode() == hmac.new(key, b"".join(parts), "sha256").hexdigest()
 
 
 def test_another_key_is_refused() -> None:
