@@ -62,6 +62,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._held: deque[list[bytes]] = deque()
         self._held_bytes = 0
+        self._unsent: deque[Sequence[bytes]] = deque()
         self._scheduled: asyncio.Handle | None = None
         self._failed = Seldom()
         self._fd = socket.FD
@@ -88,6 +89,14 @@ class Channel:
         self._events()
         return True
 
+    def post(self, frames: Sequence[bytes]) -> None:
+        """As `send`; what 0MQ does not take now is kept, in order, until it does: its FD tells of the peer that comes.
+
+        For what is seldom and must arrive.
+        """
+        self._unsent.append(frames)
+        self._post_unsent()
+
     @property
     def writable(self) -> bool:
         """Whether 0MQ would take a message now; with IMMEDIATE set that means: a peer has completed its handshake."""
@@ -102,6 +111,7 @@ class Channel:
         """Read what has arrived, and hand over for one turn; what remains follows when the others have had theirs."""
         if self._socket.closed:
             return
+        self._post_unsent()
         if not self._held and self._scheduled is None:
             message = self._receive()
             if message is None:
@@ -129,7 +139,12 @@ class Channel:
         if self._scheduled is not None:
             self._scheduled.cancel()
         self._held.clear()
+        self._unsent.clear()
         self._socket.close(linger=0)
+
+    def _post_unsent(self) -> None:
+        while self._unsent and self.send(self._unsent[0]):
+            self._unsent.popleft()
 
     def _read(self) -> bool:
         """Take a batch of messages from 0MQ, as far as there is room; False if there may be more."""

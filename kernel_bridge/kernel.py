@@ -298,7 +298,7 @@ class Kernel:
 
     def answer_input(self, value: str) -> None:
         """Send `value` as the answer to the input_request that the kernel waits with."""
-        self._channels.send("stdin", "input_reply", {"value": value, "status": "ok"})
+        self._channels.answer_input(value)
 
     async def interrupt(self) -> None:
         """Interrupt once, by signal or message as the kernelspec says. Raises KernelBusy, KernelDied (message)."""

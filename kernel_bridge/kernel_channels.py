@@ -94,6 +94,11 @@ class KernelChannels:
         self._channels[channel].send(frames)
         return msg_id
 
+    def answer_input(self, value: str) -> None:
+        """Send an input_reply, as soon as the kernel's stdin channel is connected: a kernel just taken over may lag."""
+        _, frames = self._codec.encode("input_reply", {"value": value, "status": "ok"})
+        self._channels["stdin"].post(frames)
+
     async def ask(
         self,
         msg_type: str,

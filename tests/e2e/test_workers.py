@@ -101,7 +101,7 @@ async def test_a_connection_is_cut_in_the_middle_of_a_long_poll(two: Client) -> 
     await two.evaluate(
         "print('one', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('two')", wait=0, cell="slow"
     )
-    seen = (await two.poll((await two.until("stream")).seq, wait=0)).cursor
+    seen = (await two.poll((await two.until("stream", text="one\n")).seq, wait=0)).cursor
     async with at(two.service, "front-1") as first, at(two.service, "front-2") as second:
         polling = raw_call.send(two, "poll_output", {"cursor": seen, "cell": "slow", "wait": 300})
         try:
@@ -249,7 +249,9 @@ async def test_the_supervisor_dies_and_no_front_keeps_the_port(start: Starter, h
         assert await asyncio.to_thread(front.wait, END_S)
     again = start(arguments=["--workers", "2", "--port", str(service.port)])
     assert again.one("_host") == host
-    assert (await replace(client, service=again).evaluate("kept + 1")).text == "42"
+    follower = replace(client, service=again)
+    # the client may still hold a connection to a front that is gone
+    assert (await persistent(lambda: follower.evaluate("kept + 1"))).text == "42"
     again.seen |= {host, *kernels}
     await asyncio.to_thread(again.stop)
 

@@ -1,5 +1,6 @@
 """The channels of a kernel that binds them late, or not all of them."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +55,20 @@ async def test_no_two_hosts_ask_under_the_same_ids(
         ids.add(channels.send("control", "kernel_info_request", {}))
         channels.close(KernelDied(Exit()))
     assert len(ids) == 2
+
+
+async def test_an_answer_waits_for_a_kernel_that_is_not_connected_yet(
+    context: "zmq.Context[zmq.Socket[bytes]]", connection: Connection
+) -> None:
+    channels = KernelChannels(context, connection, "k", _ignore, lossless=True)
+    with context.socket(zmq.ROUTER) as stdin:
+        stdin.setsockopt(zmq.LINGER, 0)
+        try:
+            channels.answer_input("Ada")
+            channels.answer_input("Lovelace")
+            stdin.bind(connection.endpoint("stdin"))
+            for name in (b"Ada", b"Lovelace"):
+                assert await asyncio.to_thread(stdin.poll, 5000)
+                assert name in b"".join(stdin.recv_multipart())
+        finally:
+            channels.close(KernelDied(Exit()))
