@@ -92,7 +92,7 @@ async def test_timeout(client: Client) -> None:
 
 
 async def test_a_timeout_that_has_to_kill(client: Client) -> None:
-    await _running(client, DEAF, "deaf", timeout=0.3)
+    await _running(client, DEAF, "deaf", timeout=1.5)  # long enough for its code to begin
     await client.evaluate("1", wait=0, cell="next")
     cell = await _end(client, "deaf")
     assert (cell.end, cell.exit and cell.exit["signal"]) == ("timeout", 9)
@@ -114,12 +114,16 @@ async def test_interrupt_of_the_running_cell(client: Client) -> None:
 
 
 async def test_interrupt_that_the_code_catches(client: Client) -> None:
-    code = "import time\ntry:\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    print('caught')"
+    code = (
+        "import time\ntry:\n    print('in', flush=True)\n    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n    print('caught')"
+    )
     await _running(client, code, "catches")
+    await client.until("stream")  # before that the interrupt would end the cell before its code has begun
     await client.evaluate("2", wait=0, cell="next")
     await client.call("interrupt", cell="catches")
     cell = await _end(client, "catches")
-    assert (cell.end, cell.text) == ("ok", "caught\n")
+    assert (cell.end, cell.text) == ("ok", "in\ncaught\n")
     assert (await _end(client, "next")).end == "ok"
 
 
