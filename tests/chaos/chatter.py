@@ -15,6 +15,9 @@ from pathlib import Path
 
 MOST_S = 60.0
 """a cell that nobody stops ends after this time"""
+CALM_LINES = 100
+"""a flood begins after so many lines with pauses between them, so that a busy machine strikes before it is over"""
+CALM_S = 0.008
 
 CODE = """\
 import mmap, os, time
@@ -30,7 +33,7 @@ while number < {lines} and not os.path.exists("stop-{cell}") and time.monotonic(
     print(f"{cell} {{number}} {{time.time():.4f}}", flush=True)
     number += 1
     printed[:] = number.to_bytes(8, "little")
-    time.sleep({pause_s})
+    time.sleep({calm_s} if number < {calm_lines} else {pause_s})
 """
 
 
@@ -44,7 +47,14 @@ class Chatter:
 
     @property
     def code(self) -> str:
-        return CODE.format(cell=self.cell, lines=self.lines, pause_s=self.pause_s, most_s=MOST_S)
+        return CODE.format(
+            cell=self.cell,
+            lines=self.lines,
+            pause_s=self.pause_s,
+            calm_s=max(CALM_S, self.pause_s),
+            calm_lines=CALM_LINES,
+            most_s=MOST_S,
+        )
 
     def stop(self, workdir: Path) -> None:
         """Let the cell end."""

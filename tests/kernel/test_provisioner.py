@@ -50,7 +50,8 @@ async def provisioned(directory: Path) -> bool:
         await client.wait_for_ready(timeout=BOUND_S)
         forked: bool = manager.provisioner.process.forked
         assert await expression(client, "import os; os.getcwd()") == str(directory)
-        msg_id = client.execute("import time\nprint('on', flush=True)\ntime.sleep(60)")
+        # with stop_on_error ipykernel would abort what it receives right after this, too
+        msg_id = client.execute("import time\nprint('on', flush=True)\ntime.sleep(60)", stop_on_error=False)
         await started(client, msg_id)
         await manager.interrupt_kernel()
         reply = await client._async_recv_reply(msg_id, timeout=BOUND_S)
