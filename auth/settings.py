@@ -24,7 +24,7 @@ class AuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     script_tokens_per_user: Count = 100
     """tokens of `create_token` that a user may have at the same time"""
     database_url: DatabaseUrl | None = None
-    """`sqlite:////absolute/path`; None: `kernelwire.db` in the state directory"""
+    """`sqlite:////absolute/path`; without it `kernelwire.db` in the state directory"""
     logins_at_once: Count = 2
     """passwords checked at the same time: each takes 19 MiB and a core for some 20 ms"""
     logins_waiting: Annotated[int, Meta(ge=0)] = 64

@@ -36,7 +36,7 @@ def parse(words: Sequence[str], texts: Collection[str]) -> dict[str, Any]:
     for word in words:
         found = _WORD.fullmatch(word)
         if found is None:
-            raise WrongUsage(f"expected KEY=VALUE or KEY:=JSON, got {_short(word)}")
+            raise WrongUsage(f"expected KEY=VALUE (such as code='6 * 7') or KEY:=JSON, got {_short(word)}")
         key, sign, value = found.groups()
         if key in params:
             raise WrongUsage(f"{key}: expected once, got twice")

@@ -33,14 +33,20 @@ def _cell(cell: dict[str, Any], must_end: bool) -> Shown:
     if cell["end"] == "ok":
         return Shown(_line(text))
     if cell["end"] is None:
-        more = f"kernelwire call get_cell cell={cell['cell']}"
-        return Shown(_line(text), f"the cell {cell['cell']} is {cell['state']}; see: {more}", failed=must_end)
+        return Shown(_line(text), _not_yet(cell["cell"], cell["state"]), failed=must_end)
     why = f" {json.dumps(cell['exit'])}" if cell["exit"] else ""
     ended = f"the cell {cell['cell']} ended: {cell['end']}{why}"
     trace = _trace(cell["outputs"])
     if not trace or not text.endswith(trace):
         return Shown(_line(text), ended, failed=True)
     return Shown(_line(text[: -len(trace)]), trace if cell["end"] == "error" else f"{trace}\n{ended}", failed=True)
+
+
+def _not_yet(cell: str, state: str) -> str:
+    if state == "waiting_input":
+        answer = "kernelwire call input_reply id=INPUT_ID value=TEXT"
+        return f"the cell {cell} waits for input: {answer}; `kernelwire call session_info` has the input_id"
+    return f"the cell {cell} is {state}; see: kernelwire call get_cell cell={cell}"
 
 
 def _trace(outputs: list[dict[str, Any]]) -> str:

@@ -33,7 +33,8 @@ def bind(host: str, port: int, *, shielded: bool = False) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         hint = "choose another one with --port (0: any free one)"
-        raise CannotServe(f"port {port} of {host}: {error}; {hint}") from None
+        why = error.strerror if isinstance(error, OSError) else error  # without "[Errno 98]", which helps nobody
+        raise CannotServe(f"port {port} of {host}: {why}; {hint}") from None
     return listener
 
 

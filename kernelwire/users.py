@@ -39,16 +39,22 @@ def set_password(users: Users, name: str, *, new: bool, from_stdin: bool) -> Non
     print(f"user {name} {'added' if new else 'has a new password; its tokens are no longer valid'}")  # noqa: T201
 
 
-def change(users: Users, name: str, action: Literal["disable", "enable", "remove"]) -> None:
-    """A disabled or removed user cannot log in, and no token of his is valid: where the service runs, within 2 s.
+def change(users: Users, name: str, action: Literal["disable", "enable", "remove"], state_dir: Path) -> None:
+    """A disabled or removed user cannot log in, and none of the user's tokens is valid: where the service runs,
+    within 2 s.
 
     Sessions and running cells go on until they are closed or culled. Raises AuthError.
     """
     if action == "remove":
         users.remove(name)
+        if users.is_empty():
+            # The next start makes a new admin, which must not get the password of one who was removed
+            bootstrap.forget_admin_password(state_dir)
     else:
         users.set_disabled(name, action == "disable")
     print(f"user {name} {_CHANGED[action]}")  # noqa: T201
+    if action == "remove" and users.is_empty():
+        print("no user is left: the next start, or `kernelwire user`, makes `admin` with a new password")  # noqa: T201
 
 
 def show(users: Users) -> None:

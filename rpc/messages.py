@@ -53,6 +53,7 @@ class LoginParams(Struct, frozen=True, forbid_unknown_fields=True):
     """the user's password"""
     kernel: KernelName | None = None
     session: SessionId | None = None
+    """a session to attach to, be it closed; without it a new one"""
     start: Flag = False
 
 

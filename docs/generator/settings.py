@@ -15,8 +15,10 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 _HEAD = """
 A flag beats the environment, that beats the project file, that beats the user file, that beats the default. The
 project file is what `--config` or `KERNELWIRE_CONFIG` names, the user file is `~/.config/kernelwire/config.toml`; both
-are TOML, with one table a part. An unknown setting or a bad value stops the start. `kernelwire config --show-origin`
-shows what is in force and why. Names that end in `_s` are seconds, in `_bytes` bytes.
+are TOML, with one table a part. No file of the working directory is read unasked, as a folder that somebody else made
+must not say where passwords are kept: a project's own file is named once, by `KERNELWIRE_CONFIG`. An unknown setting
+or a bad value stops the start. `kernelwire config --show-origin` shows what is in force and why. Names that end in `_s`
+are seconds, in `_bytes` bytes.
 
 ```toml
 [bridge]

@@ -31,7 +31,7 @@ def add(commands: Subparsers) -> None:
     add_url(call)
     call.add_argument("--json", action="store_true", help="print the result, or the error, as it came")
     method = call.add_argument("method", metavar="METHOD", help="evaluate, complete, list_kernels, ...")
-    params = call.add_argument("params", metavar="KEY=VALUE", nargs="*", help="the method's params")
+    params = call.add_argument("params", metavar="KEY=VALUE", nargs="*", default=[], help="the method's params")
     call.set_defaults(command=run)
     _complete(method, _methods)
     _complete(params, _keys)

@@ -33,5 +33,5 @@ def run(given: argparse.Namespace) -> int:
         if failure.error.code != json_rpc.INVALID_TOKEN:  # else it has ended already
             raise
     logins.forget(chosen.state_dir, address)
-    say(f"{login.user} is logged out at {address.url}; session {login.session} goes on")
+    say(f"{login.user} is logged out at {address.url}; session {login.session} and its cells are as they were")
     return 0

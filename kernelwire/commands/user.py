@@ -9,11 +9,11 @@ def add(commands: Subparsers) -> None:
     user = commands.add_parser(
         "user",
         help="add, list, disable and remove users, set passwords",
-        description="Users of a state directory; a service that runs knows of changes within a second.",
+        description="Users of a state directory; a service that runs knows of changes within 2 s.",
         epilog="example: kernelwire user add alice",
     )
     actions = user.add_subparsers(metavar="ACTION", required=True)
-    for name, words in (("add", "add a user"), ("passwd", "set a user's password; all tokens of the user end")):
+    for name, words in (("add", "add a user"), ("passwd", "set a user's password; all tokens of this user end")):
         action = actions.add_parser(
             name, parents=[shared()], help=words, description=words, epilog=f"example: kernelwire user {name} alice"
         )
@@ -21,9 +21,9 @@ def add(commands: Subparsers) -> None:
         action.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
         action.set_defaults(command=run, action=name)
     for name, words in (
-        ("disable", "let a user in no longer; no token of his is valid while he is disabled"),
+        ("disable", "let a user in no longer; no token of this user is valid until `enable`"),
         ("enable", "let a disabled user in again"),
-        ("remove", "remove a user for good; all his tokens end, his sessions stay until they are culled"),
+        ("remove", "remove a user for good; all tokens of this user end, the sessions stay until they are culled"),
     ):
         action = actions.add_parser(
             name, parents=[shared()], help=words, description=words, epilog=f"example: kernelwire user {name} alice"
@@ -48,7 +48,7 @@ def run(given: argparse.Namespace) -> int:
         if given.action == "list":
             users.show(store)
         elif given.action in ("disable", "enable", "remove"):
-            users.change(store, given.name, given.action)
+            users.change(store, given.name, given.action, chosen.state_dir)
         else:
             users.set_password(store, given.name, new=given.action == "add", from_stdin=given.password_stdin)
     return 0

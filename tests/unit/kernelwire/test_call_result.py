@@ -54,6 +54,10 @@ def test_a_cell_that_runs() -> None:
     cell = {**CELL, "state": "running", "end": None}
     assert _show("evaluate", cell).failed
     assert "get_cell cell=c1" in _show("evaluate", cell).err
+    # who does not know of input_reply is told
+    waiting = _show("evaluate", {**cell, "state": "waiting_input"}).err
+    assert "input_reply id=" in waiting
+    assert "session_info" in waiting
     # to wait for nothing was the caller's wish
     assert not _show("evaluate", cell, wait_s=0).failed
     assert not _show("get_cell", cell).failed

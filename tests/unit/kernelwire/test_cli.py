@@ -202,6 +202,12 @@ def test_without_a_service(arguments: list[str], code: int, words: str, capsys: 
     assert len(said.err.splitlines()) == 1
 
 
+def test_call_asks_for_no_params(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["call"])
+    assert capsys.readouterr().err.endswith("the following arguments are required: METHOD\n")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0

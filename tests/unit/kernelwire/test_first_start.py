@@ -50,3 +50,11 @@ def test_the_lines_are_whole_shell_commands(found: Bootstrapped, terminal: bool)
     words = shlex.split(lines[1])
     assert words[:3] == ["curl", "-s", "http://127.0.0.1:1/rpc"]
     assert "Authorization: Bearer $token" in words
+
+
+def test_with_tls_curl_does_not_look_at_the_certificate(found: Bootstrapped) -> None:
+    said: list[str] = []
+    greet(found, "https://127.0.0.1:1", found.admin_password_file.parent, said.append, terminal=False)
+    lines = [line for line in said if line.startswith("  ")]
+    assert len(lines) == 2
+    assert all("curl -s --insecure https://127.0.0.1:1/rpc" in line for line in lines)

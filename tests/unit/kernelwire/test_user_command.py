@@ -54,3 +54,21 @@ def test_refusals(run: Run, arguments: str, stdin: str, words: str) -> None:
     assert len(errors.splitlines()) == 1
     assert words in errors
     assert PASSWORD not in errors
+
+
+def test_the_password_of_a_removed_admin_does_not_come_back(run: Run, tmp_path: Path) -> None:
+    run("list")  # makes admin
+    file = tmp_path / "state" / "admin-password"
+    old = file.read_text()
+    code, said, errors = run("remove", "admin")
+    assert (code, errors) == (0, "")
+    assert "no user is left" in said
+    assert not file.exists()
+    run("list")
+    assert file.read_text() != old
+
+
+def test_with_another_user_no_new_admin_is_made(run: Run) -> None:
+    run("add", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")
+    assert "no user is left" not in run("remove", "admin")[1]
+    assert [line.split("\t")[0] for line in run("list")[1].splitlines()] == ["ada"]
