@@ -120,7 +120,9 @@ class Notice(Struct, frozen=True):
     """Something that the users of the session should know."""
 
     kind: str
-    """for programs"""
+    """for programs, which ignore those that they do not know: `kernel_started_anew`, `kernel_restarted`;
+    `kernel_stop_ahead` and `kernel_stopped` for want of use, `kernel_end_ahead` and `kernel_ended` by
+    `max_lifetime_s`; `session_close_ahead`, `session_closed`"""
     message: str
     """for people"""
     exit: Exit | None = None

@@ -7,7 +7,7 @@ from docs.generator.markdown import anchor, block, code, contents, join, json_te
 from rpc import error_docs, examples, meanings
 from rpc.error_docs import ErrorDoc
 from rpc.methods import REGISTRY
-from rpc.routes import ERROR_SCHEMA, ROUTES
+from rpc.routes import ERROR_SCHEMA, GATE, ROUTES
 
 _HEAD = """
 An error is the member `error` of an answer: `code`, `message` for people, and for most of them `data` for programs. It
@@ -59,7 +59,7 @@ def _example(doc: ErrorDoc) -> str:
 
 
 def _refusals() -> list[tuple[str, str, str, str]]:
-    return [
+    return [("every path", str(answer.status), answer.words, "") for answer in GATE] + [
         (code(route.path), str(answer.status), answer.words, ", ".join(code(name) for name in answer.headers))
         for route in ROUTES
         for answer in route.answers

@@ -70,6 +70,24 @@ def _name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
+def _written_kinds() -> set[str]:
+    """The kinds of all notices that the code of the bridge writes."""
+    found: set[str] = set()
+    for path in (ROOT / "kernel_bridge").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and _name(node.func) == "Notice":
+                assert isinstance(node.args[0], ast.Constant), f"{path.name}: the kind of a notice is a literal"
+                found.add(str(node.args[0].value))
+    return found
+
+
+def test_notices() -> None:
+    section = _page("events").partition("\n## notice\n")[2].partition("\n## ")[0]
+    kinds = _written_kinds()
+    assert "kernel_stopped" in kinds
+    assert [kind for kind in kinds if f"`{kind}`" not in section] == []
+
+
 def test_events() -> None:
     assert set(EVENT_TYPES) == _written_types()
     page = _page("events")
