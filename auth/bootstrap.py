@@ -9,11 +9,10 @@ import secrets
 import time
 from pathlib import Path
 
-from msgspec import Struct
-
 from auth import passwords, secret
 from auth.database import Database, default_url
 from auth.errors import UserExists
+from auth.first_password import PASSWORD_FILE, Bootstrapped, forget_admin_password
 from auth.private_files import create_once, read_private
 from auth.revocations import Revocations
 from auth.script_tokens import ScriptTokens
@@ -21,27 +20,10 @@ from auth.settings import AuthSettings
 from auth.users import Users
 
 ADMIN = "admin"
-PASSWORD_FILE = "admin-password"  # noqa: S105 - a file's name
 # Nothing to confuse when read aloud or copied by hand, nothing that a shell or JSON takes for its own.
 # 24 of 31 characters are 118 bits.
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _LENGTH = 24
-
-
-class Bootstrapped(Struct, frozen=True):
-    """What the start found or made.
-
-    `created`: this call made the user `admin`. `admin_password`: while `admin_password_file` is there and holds the
-    password that is in force, else None; so it is not lost when a first start is killed before it has shown it.
-    """
-
-    created: bool
-    admin_password: str | None
-    admin_password_file: Path
-
-    def __repr__(self) -> str:
-        shown = "None" if self.admin_password is None else "hidden"
-        return f"Bootstrapped(created={self.created}, admin_password={shown}, file={str(self.admin_password_file)!r})"
 
 
 def bootstrap(state_dir: Path, settings: AuthSettings | None = None) -> Bootstrapped:
@@ -61,11 +43,6 @@ def bootstrap(state_dir: Path, settings: AuthSettings | None = None) -> Bootstra
         users = Users(database)
         created = users.is_empty() and _add_admin(users, state_dir)
         return Bootstrapped(created, _password_in_force(users, state_dir), state_dir / PASSWORD_FILE)
-
-
-def forget_admin_password(state_dir: Path) -> None:
-    """Removes the file with the administrator's password. Idempotent."""
-    (state_dir / PASSWORD_FILE).unlink(missing_ok=True)
 
 
 def _add_admin(users: Users, state_dir: Path) -> bool:

@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("wait: epoll, 0MQ's thread", ("/selectors.py:EpollSelector.select",)),
     (
         "log line",
-        ("/rpc/logs.py", "/kernelwire/logs.py", "/kernelwire/log_", "/logging/", "/structlog/"),
+        ("/rpc/logs.py", "/kernelwire/logs.py", "/kernelwire/log_", "/logging/"),
     ),
     ("log context", ("/kernel_bridge/log_context.py",)),
     ("metrics", ("/rpc/metrics.py", "/prometheus_client/")),

@@ -16,11 +16,10 @@ from kernel_bridge.deadlines import Deadlines
 from kernel_bridge.errors import HostUnavailable
 from kernel_bridge.faults import from_fault
 from kernel_bridge.hop_secret import read_secret
+from kernel_bridge.runtime_dir import HOST_SOCKET
 
 PING_S = 1.0
 RETRY_S = 0.2
-HOST_SOCKET = "host"
-"""name of the host's socket in the runtime directory"""
 
 log = logging.getLogger("kernelwire.bridge.client")
 

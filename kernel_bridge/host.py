@@ -12,43 +12,28 @@ from pathlib import Path
 
 import msgspec
 import zmq
-from msgspec import Struct
 
 from kernel_bridge import adoption, hop, leftovers, runtime_dir
-from kernel_bridge.client import HOST_SOCKET
 from kernel_bridge.errors import KernelspecNotFound
 from kernel_bridge.files import write_atomically, write_on_full_disk
 from kernel_bridge.hop_secret import make_secret
 from kernel_bridge.hop_server import HopServer
+from kernel_bridge.host_file import HOST_FILE, HOST_LOCK, SERVE_LOCK, HostFile
 from kernel_bridge.host_lock import HostLock
 from kernel_bridge.kernel_factory import KernelFactory, Place
 from kernel_bridge.kernelspecs import Kernelspecs
+from kernel_bridge.runtime_dir import HOST_SOCKET
 from kernel_bridge.service import Service
 from kernel_bridge.sessions import Sessions
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.tracing import Tracer
 
-HOST_LOCK = "host.lock"
-SERVE_LOCK = "serve.lock"
-HOST_FILE = "host.json"
 HOST_ID = "host-id"
 WATCH_S = 2.0
 STOP_S = 20.0
 """bound of a clean stop; after it, or at the second signal, kernels are killed"""
 
 log = logging.getLogger("kernelwire.bridge.host")
-
-
-class HostFile(Struct, frozen=True):
-    """`host.json`: who holds the state directory. It is removed by a clean stop, so a new host knows a crash from it.
-
-    owned: started by `kernelwire serve`, and ends with the serve that runs.
-    """
-
-    pid: int
-    version: str
-    owned: bool
-    v: int = 1
 
 
 class HostRunning(Exception):

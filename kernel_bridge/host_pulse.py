@@ -8,8 +8,8 @@ import zmq
 
 from kernel_bridge import hop, runtime_dir
 from kernel_bridge.channels import Channel
-from kernel_bridge.client import HOST_SOCKET
 from kernel_bridge.hop_secret import read_secret
+from kernel_bridge.runtime_dir import HOST_SOCKET
 
 _HELD = 100
 """pings that wait for a host that does not take them; one that goes on answers each"""

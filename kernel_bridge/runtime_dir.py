@@ -14,6 +14,8 @@ from kernel_bridge.connection import SOCKET_PATH_BYTES
 from kernel_bridge.files import write_atomically
 
 NAME_FILE = "runtime"
+HOST_SOCKET = "host"
+"""name of the host's socket in the directory"""
 SOCKET_NAME_BYTES = 32
 """the longest name of a socket in the directory, `<kid>-N`"""
 LAST_RESORT = Path("/tmp")  # noqa: S108  the one place that is short and always there; mkdir is exclusive and checked

@@ -30,19 +30,12 @@ class Child:
         """
         line, theirs = open_line()
         try:
-            # -P: modules come from where kernelwire is installed, never from the directory it is started in
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "kernelwire",
-                *arguments,
-                "--life-fd",
-                str(theirs.fileno()),
+                *command_line(*arguments, "--life-fd", str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), *pass_fds],
                 process_group=0,
-                env=_environment(),
+                env=environment(),
             )
         except BaseException:
             line.close()
@@ -83,6 +76,12 @@ class Child:
         self.line.close()
 
 
-def _environment() -> dict[str, str]:
+def command_line(*arguments: str) -> list[str]:
+    """`kernelwire ARGUMENTS`, by the interpreter that runs now."""
+    # -P: modules come from where kernelwire is installed, never from the directory it is started in
+    return [sys.executable, "-P", "-m", "kernelwire", *arguments]
+
+
+def environment() -> dict[str, str]:
     """Ours without the settings in it: what is in force, the supervisor hands on."""
     return {name: value for name, value in os.environ.items() if not name.startswith("KERNELWIRE_")}

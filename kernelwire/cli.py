@@ -12,7 +12,7 @@ from auth.errors import AuthError
 from kernelwire import __version__
 from kernelwire.commands import call, completion, config, doctor, host, login, logout, serve, token, user
 from kernelwire.commands.options import Run
-from kernelwire.errors import Failed, WrongUsage
+from kernelwire.errors import Failed, WrongUsage, words_of
 
 COMMANDS = (serve, call, login, logout, user, token, config, doctor, host, completion)
 """In the order of the help."""
@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"kernelwire: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"kernelwire: {words_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -64,7 +63,7 @@ class _Wide(argparse.HelpFormatter):
 
 
 def _parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
-    if words and words[0] in ("_host", "_front"):
+    if words and words[0] in ("_host", "_front", "_set_up"):
         from kernelwire.commands import children
 
         return children.make_parser()

@@ -28,3 +28,9 @@ class BadInput(Failed):
 
 class WrongUsage(Failed):
     """The command ends with exit code 2."""
+
+
+def words_of(error: OSError) -> str:
+    """What the system said, and of which file."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from auth.bootstrap import Bootstrapped, forget_admin_password
+from auth.first_password import Bootstrapped, forget_admin_password
 
 
 def greet(found: Bootstrapped, url: str, state_dir: Path, say: Callable[[str], None], *, terminal: bool) -> None:

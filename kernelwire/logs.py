@@ -5,18 +5,19 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Literal, TextIO, TypeVar
 
 from msgspec import Struct
-from structlog.contextvars import merge_contextvars
-from structlog.typing import Processor
 
+from kernel_bridge import log_context
 from kernelwire.log_lines import TextLines, as_json
 from kernelwire.log_records import OWN, facts, leading_words
 
 T = TypeVar("T")
+Render = Callable[[Mapping[str, Any]], str]
+"""an event with its fields as a line"""
 
 log = logging.getLogger("kernelwire.process")
 
@@ -60,22 +61,24 @@ def _formatter(settings: LogSettings, process: str, *, terminal: bool) -> loggin
     names: dict[str, str | int] = {"process": process} if text else {"process": process, "pid": os.getpid()}
 
     colours = terminal and not os.environ.get("NO_COLOR")  # https://no-color.org
-    render: Processor = TextLines(colours=colours) if text else as_json
+    render: Render = TextLines(colours=colours) if text else as_json
     return _Lines(names, render)
 
 
 class _Lines(logging.Formatter):
-    """structlog's processors for each record; its own formatter copies the record first, which costs more than they."""
+    """What a record says itself, what its task says, and in which process; without `Formatter`'s copies."""
 
-    def __init__(self, names: Mapping[str, str | int], render: Processor) -> None:
+    def __init__(self, names: Mapping[str, str | int], render: Render) -> None:
         super().__init__()
         self._names = names
         self._render = render
 
     def format(self, record: logging.LogRecord) -> str:
-        event = merge_contextvars(None, "", facts(record))
+        event = facts(record)
+        for name, value in log_context.facts().items():
+            event.setdefault(name, value)
         event.update(self._names)
-        return str(self._render(None, "", event))
+        return self._render(event)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

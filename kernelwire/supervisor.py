@@ -10,9 +10,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from auth.bootstrap import Bootstrapped, bootstrap
+from auth.first_password import Bootstrapped
 from kernel_bridge import leftovers
-from kernel_bridge.host import HOST_LOCK, SERVE_LOCK
+from kernel_bridge.host_file import HOST_LOCK, SERVE_LOCK
 from kernel_bridge.host_lock import HostLock
 from kernelwire import __version__, handed_settings, serve_file, terminal
 from kernelwire.child import Child, ChildFailed
@@ -23,6 +23,7 @@ from kernelwire.host_source import HostSource
 from kernelwire.keeper import Keeper, Kept
 from kernelwire.listener import url_of
 from kernelwire.serve_file import ServeFile
+from kernelwire.set_up import set_up
 from kernelwire.settings import Settings
 
 HOST_STOP_S = 30.0
@@ -49,19 +50,23 @@ class Supervisor:
         self._fronts = [Keeper(name, partial(self._launch_front, name), serve.front_silence_s) for name in names]
 
     async def run(self) -> None:
-        """Raises CannotServe, AuthError."""
+        """Raises Failed, OSError."""
+        self._settings_fd = handed_settings.hand_on(self._settings)
+        try:
+            found = await set_up(self._state_dir, self._settings_fd)
+            await self._run_alone(found)
+        finally:
+            os.close(self._settings_fd)
+
+    async def _run_alone(self, found: Bootstrapped) -> None:
         lock = HostLock(self._state_dir / SERVE_LOCK)
-        found = await asyncio.to_thread(bootstrap, self._state_dir, self._settings.auth)
         if not lock.acquire():
             raise CannotServe(f"another `kernelwire serve` uses {self._state_dir}: choose another --state-dir")
         try:
             serve_file.remove(self._state_dir)  # of one that was killed
-            self._settings_fd = handed_settings.hand_on(self._settings)
             self._take_signals()
             await self._run(found)
         finally:
-            if self._settings_fd >= 0:
-                os.close(self._settings_fd)
             lock.release()
 
     async def _run(self, found: Bootstrapped) -> None:

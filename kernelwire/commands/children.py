@@ -1,18 +1,20 @@
-"""`kernelwire _host` and `kernelwire _front`: what the supervisor starts; nobody types them."""
+"""`kernelwire _host`, `_front` and `_set_up`: what the supervisor starts; nobody types them.
+
+Each imports what it needs when it runs: what another one needs would lie in its memory for as long as it lives.
+"""
 
 import argparse
 import contextlib
 import ctypes
 import signal
 import socket
+import sys
 from pathlib import Path
 
-from kernel_bridge.host import Host, HostRunning
-from kernel_bridge.tracing import Tracer
+from auth.errors import AuthError
 from kernelwire import __version__, handed_settings, logs
-from kernelwire.errors import Failed
+from kernelwire.errors import Failed, words_of
 from kernelwire.life_line import LifeLine
-from kernelwire.settings import Settings
 from kernelwire.tracing import opened_tracer
 
 _PR_SET_PDEATHSIG = 1
@@ -22,33 +24,33 @@ def make_parser() -> argparse.ArgumentParser:
     """A parser of their own, so that help and completion of the others know nothing of them."""
     parser = argparse.ArgumentParser(prog="kernelwire")
     commands = parser.add_subparsers(required=True)
-    host, front = commands.add_parser("_host"), commands.add_parser("_front")
-    for child in (host, front):
+    host, front, set_up = (commands.add_parser(name) for name in ("_host", "_front", "_set_up"))
+    for child in (host, front, set_up):
         child.add_argument("--state-dir", type=Path, required=True)
         child.add_argument("--settings-fd", type=int, required=True)
+    for child in (host, front):
         child.add_argument("--life-fd", type=int, required=True)
     front.add_argument("--listen-fd", type=int, required=True)
     front.add_argument("--name", required=True)
     host.set_defaults(command=run_host)
     front.set_defaults(command=run_front)
+    set_up.set_defaults(command=run_set_up)
     return parser
 
 
 def run_host(given: argparse.Namespace) -> int:
+    from kernel_bridge.host import Host, HostRunning
+
     chosen = handed_settings.take(given.settings_fd)
     logs.configure(chosen.log, "host")
-    try:
-        with opened_tracer(chosen.otel, "host") as tracer:
-            logs.run(_host(LifeLine(given.life_fd), given.state_dir, chosen, tracer))
-    except HostRunning as error:
-        raise Failed(str(error)) from None
-    return 0
-
-
-async def _host(life: LifeLine, state_dir: Path, chosen: Settings, tracer: Tracer | None) -> None:
     # the host outlives its supervisor: on the line it only says that it is ready
-    with contextlib.closing(life):
-        await Host(state_dir, chosen.bridge, __version__, owned=True, tracer=tracer).run(life.say_ready)
+    with opened_tracer(chosen.otel, "host") as tracer, contextlib.closing(LifeLine(given.life_fd)) as life:
+        host = Host(given.state_dir, chosen.bridge, __version__, owned=True, tracer=tracer)
+        try:
+            logs.run(host.run(life.say_ready))
+        except HostRunning as error:
+            raise Failed(str(error)) from None
+    return 0
 
 
 def run_front(given: argparse.Namespace) -> int:
@@ -63,6 +65,24 @@ def run_front(given: argparse.Namespace) -> int:
     listener.set_inheritable(False)
     with opened_tracer(chosen.otel, "front") as tracer:
         logs.run(run_front(listener, LifeLine(given.life_fd), given.state_dir, chosen, given.name, tracer))
+    return 0
+
+
+def run_set_up(given: argparse.Namespace) -> int:
+    """Its answer goes to standard output; what it fails with, the supervisor says."""
+    from auth.bootstrap import bootstrap
+    from kernelwire.set_up import Answer, say
+
+    chosen = handed_settings.take(given.settings_fd)
+    logs.configure(chosen.log, "serve")
+    try:
+        found = bootstrap(given.state_dir, chosen.auth)
+        answer = Answer(found.created, found.admin_password)
+    except AuthError as error:
+        answer = Answer(failed=str(error))
+    except OSError as error:
+        answer = Answer(failed=words_of(error))
+    say(sys.stdout.fileno(), answer)
     return 0
 
 

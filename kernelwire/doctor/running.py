@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from kernel_bridge.host import HOST_FILE, HOST_LOCK, HostFile
+from kernel_bridge.host_file import HOST_FILE, HOST_LOCK, HostFile
 from kernel_bridge.host_lock import HostLock
 from kernelwire import __version__, json_rpc, serve_file
 from kernelwire.doctor.finding import Finding, fine, problem, warning

@@ -12,11 +12,12 @@ import pytest
 import zmq
 
 from kernel_bridge import hop, hop_server, runtime_dir
-from kernel_bridge.client import HOST_SOCKET, HostClient
+from kernel_bridge.client import HostClient
 from kernel_bridge.errors import CellNotFound, HostUnavailable, ShuttingDown
 from kernel_bridge.faults import HostFailed
 from kernel_bridge.hop_secret import NAME, make_secret
 from kernel_bridge.hop_server import HopServer
+from kernel_bridge.runtime_dir import HOST_SOCKET
 from kernel_bridge.service import Service
 
 CALLER = hop.Caller("u", "user")

@@ -9,9 +9,9 @@ import pytest
 import zmq
 
 from kernel_bridge import hop, runtime_dir
-from kernel_bridge.client import HOST_SOCKET
 from kernel_bridge.hop_secret import NAME, make_secret
 from kernel_bridge.host_pulse import HostPulse
+from kernel_bridge.runtime_dir import HOST_SOCKET
 
 BOUND_S = 10.0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auth.bootstrap import Bootstrapped
+from auth.first_password import Bootstrapped
 from kernelwire.first_start import greet
 
 PASSWORD = "23456789abcdefghjkmnpqrs"

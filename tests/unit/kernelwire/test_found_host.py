@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kernel_bridge.host import HOST_FILE, HOST_LOCK, HostFile
+from kernel_bridge.host_file import HOST_FILE, HOST_LOCK, HostFile
 from kernel_bridge.host_lock import HostLock
 from kernelwire.found_host import FoundHost, is_held
 

@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from kernel_bridge.host import HOST_FILE, HOST_LOCK, HostFile
+from kernel_bridge.host_file import HOST_FILE, HOST_LOCK, HostFile
 from kernel_bridge.host_lock import HostLock
 from kernelwire import host_source as module
 from kernelwire.child import Child, ChildFailed
