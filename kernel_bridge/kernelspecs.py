@@ -7,22 +7,18 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import msgspec
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from traitlets import TraitError
-
-from kernel_bridge import results
+from kernel_bridge import kernelspec_files, results
 from kernel_bridge.errors import KernelspecNotFound
 from kernel_bridge.kernel_command import Spec, argv_for, environment
 
 __all__ = ["LAUNCHER", "Kernelspecs", "Spec", "argv_for", "environment"]
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
-DEFAULT = "python3"
+DEFAULT = kernelspec_files.NATIVE
 CACHE_S = 2.0
 """a kernelspec installed now is seen this much later at most"""
 SCAN_S = 20.0
@@ -32,19 +28,13 @@ LOCAL = "local-provisioner"
 log = logging.getLogger("kernelwire.bridge.kernelspecs")
 
 
-class _TolerantSpec(KernelSpec):
-    """Leaves out members that it does not know, as bash_kernel's `codemirror_mode`: traitlets will refuse them."""
-
-    def __init__(self, **members: Any) -> None:
-        super().__init__(**{name: value for name, value in members.items() if self.has_trait(name)})
-
-
 class Kernelspecs:
     """Kernelspecs by name, lower case, found where jupyter_client finds them. What is broken is left out and logged."""
 
-    def __init__(self, manager: KernelSpecManager | None = None) -> None:
-        self._manager = manager or KernelSpecManager()
-        self._manager.kernel_spec_class = _TolerantSpec
+    def __init__(self, folders: Iterable[Path] | None = None) -> None:
+        """`folders`: look there alone; else where jupyter_client looks, and for the ipykernel that is importable."""
+        self._native = folders is None
+        self._folders = kernelspec_files.folders() if folders is None else list(folders)
         self._specs: dict[str, Spec] = {}
         self._fresh_until = 0.0
         self._scanning = asyncio.Lock()
@@ -105,37 +95,38 @@ class Kernelspecs:
             return self._specs
 
     def _scan(self) -> dict[str, Spec]:
-        """In a thread: it reads directories and, the first time, the entry points of every installed package."""
+        """In a thread: it reads directories, which may be on a disk that does not answer."""
         found: dict[str, Spec] = {}
-        names = sorted(self._manager.find_kernel_specs())
-        self._faults = {name: fault for name, fault in self._faults.items() if name in names}
-        for name in names:
+        directories = kernelspec_files.find(self._folders, native=self._native)
+        self._faults = {name: fault for name, fault in self._faults.items() if name in directories}
+        for name, directory in sorted(directories.items()):
             if not NAME.fullmatch(name):  # a directory's name; it could not be asked for
                 continue
             try:
-                found[name] = self._read(name)
-            except (OSError, ValueError, TypeError, KeyError, AttributeError, TraitError) as error:
+                found[name] = _read(name, directory)
+            except (OSError, ValueError, RecursionError) as error:
                 self._log_once(name, f"{type(error).__name__}: {error}")
             else:
                 self._faults.pop(name, None)
         return found
 
-    def _read(self, name: str) -> Spec:
-        spec = self._manager.get_kernel_spec(name)
-        members: dict[str, Any] = {**spec.to_dict(), "name": name, "resource_dir": spec.resource_dir}
-        members["display_name"] = members["display_name"] or name
-        made = msgspec.convert(members, Spec)
-        if not made.argv or not made.argv[0]:
-            raise ValueError("argv is empty")
-        provisioner: Any = made.metadata.get("kernel_provisioner") or {}
-        if provisioner.get("provisioner_name", LOCAL) != LOCAL:
-            raise ValueError("it asks for another provisioner, and only local processes are started here")
-        return made
-
     def _log_once(self, name: str, fault: str) -> None:
         if self._faults.get(name) != fault:
             self._faults[name] = fault
             log.warning("kernelspec_left_out name=%s fault=%s", name, fault)
+
+
+def _read(name: str, directory: Path) -> Spec:
+    """Raises OSError, ValueError, RecursionError: what is there cannot be started here."""
+    made = kernelspec_files.read(name, directory)
+    if not made.argv or not made.argv[0]:
+        raise ValueError("argv is empty")
+    provisioner: Any = made.metadata.get("kernel_provisioner") or {}
+    if not isinstance(provisioner, dict):
+        raise ValueError("kernel_provisioner is no object")  # noqa: TRY004  of the file, not of a program
+    if cast("dict[str, object]", provisioner).get("provisioner_name", LOCAL) != LOCAL:
+        raise ValueError("it asks for another provisioner, and only local processes are started here")
+    return made
 
 
 def _default(specs: dict[str, Spec]) -> str | None:

@@ -36,9 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def specs(folder: Path) -> Kernelspecs:
-    manager = KernelSpecManager(ensure_native_kernel=False)
-    manager.kernel_dirs = [str(folder)]
-    return Kernelspecs(manager)
+    return Kernelspecs([folder])
 
 
 @pytest.mark.parametrize(

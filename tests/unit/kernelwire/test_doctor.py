@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from jupyter_client.kernelspec import KernelSpecManager
 
 from auth.bootstrap import bootstrap
 from kernel_bridge.host_lock import HostLock
@@ -62,9 +61,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def specs(tmp_path: Path) -> Kernelspecs:
-    manager = KernelSpecManager(ensure_native_kernel=False)
-    manager.kernel_dirs = [str(tmp_path / "kernels")]
-    return Kernelspecs(manager)
+    return Kernelspecs([tmp_path / "kernels"])
 
 
 def _install(tmp_path: Path, name: str, *argv: str, **members: Any) -> None:
