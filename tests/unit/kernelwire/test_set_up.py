@@ -21,7 +21,10 @@ def settings_fd() -> Generator[int]:
 
 
 def _runs(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr(set_up, "command_line", lambda *_: [sys.executable, "-I", "-c", code])
+    def command_line(*_: str) -> list[str]:
+        return [sys.executable, "-I", "-c", code]
+
+    monkeypatch.setattr(set_up, "command_line", command_line)
 
 
 async def test_the_first_start_makes_the_administrator(tmp_path: Path, settings_fd: int) -> None:
