@@ -87,3 +87,14 @@ def functions(samples: Iterable[tuple[Stack, int]], most: int) -> list[Share]:
             counts["/".join(stack[0].rsplit("/", 2)[-2:])] += count
     total = counts.total()
     return [Share(name, count / total) for name, count in counts.most_common(most)]
+
+
+def inclusive(samples: Iterable[tuple[Stack, int]], most: int) -> list[Share]:
+    """The functions in which most time passes, that of all that they call included."""
+    counts: Counter[str] = Counter()
+    total = 0
+    for stack, count in samples:
+        total += count
+        for name in {"/".join(frame.rsplit("/", 2)[-2:]) for frame in stack}:
+            counts[name] += count
+    return [Share(name, count / total) for name, count in counts.most_common(most)]

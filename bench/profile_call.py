@@ -199,6 +199,11 @@ def _report(tree: Tree, given: argparse.Namespace) -> str:
                 f"  {used.total_us * share.part:6.0f}  {share.layer}"
                 for share in call_layers.functions(samples, given.functions)
             ]
+            lines.append("  with what they call:")
+            lines += [
+                f"  {used.total_us * share.part:6.0f}  {share.layer}"
+                for share in call_layers.inclusive(samples, given.functions)
+            ]
     return "\n".join(lines)
 
 
