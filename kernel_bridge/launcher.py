@@ -7,6 +7,7 @@ It runs by path in the kernelspec's own interpreter, which has none of our packa
 classes before MODULE runs, so that subclasses (Sage's kernel) inherit everything:
 
 - iopub never drops a message, and sends none that is larger than the host stores;
+- output is flushed where there is some, that of descriptors before the end of its cell too;
 - history off and no sleep after a cell, unless the user's configuration says otherwise;
 - `inspect_reply.metadata["kernelwire"]`: name, docstring, source, signature, file as data;
 - completion from live objects first, jedi when they give nothing, with types found without running user code;
@@ -26,6 +27,7 @@ if __name__ == "__main__" and not (sys.flags.isolated or getattr(sys.flags, "saf
 import ast
 import builtins
 import contextlib
+import fcntl
 import functools
 import inspect
 import json
@@ -33,6 +35,8 @@ import keyword
 import os
 import re
 import runpy
+import select
+import termios
 import textwrap
 import threading
 import time
@@ -50,6 +54,12 @@ OMITTED = "kernelwire_omitted"
 """msg_type in place of a larger one: content `{"bytes", "mime"}`."""
 TEXT_MAX_BYTES = 1 << 20
 """Longest text of a structured inspection, as UTF-8."""
+KNOWN_FUNCTIONS = 16
+"""Whose parameters are remembered."""
+PIPE_BYTES = 1 << 16
+"""Read at once of what was written to a descriptor; what a pipe holds."""
+FLUSH_AGAIN_S = 0.05
+"""How long a flush is repeated while a descriptor holds output: who writes without end must not hold it up."""
 REPLIES_KEPT = 16
 REPLY_MAX_CHARS = 1 << 18
 """Longest execute_reply (as JSON) that is kept whole for `kernelwire_sync`."""
@@ -113,6 +123,116 @@ def install_small_streams(stream_class: Any) -> None:
 def install_quick_flush(stream_class: Any) -> None:
     """Text is seen sooner, and what was printed before the kernel is killed has left it; the lowest value wins."""
     stream_class.flush_interval = min(stream_class.flush_interval, FLUSH_S)
+
+
+def waits_in(descriptor: int) -> bool:
+    """Whether there are bytes to be read in a pipe."""
+    return fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)) != bytes(4)
+
+
+def holds_output(stream: Any) -> bool:
+    """Whether a watched descriptor has output that is not in the stream's buffers yet."""
+    return stream._should_watch and (waits_in(stream._fid) or stream.taking)
+
+
+def is_clear(stream: Any) -> bool:
+    """Whether nothing that was printed waits to be sent, or is about to be: the places in the order of its way."""
+    if stream.pub_thread is None or stream.echo is not None:
+        return False
+    return not (holds_output(stream) or stream._buffers or stream.sending)
+
+
+def install_cheap_flush(stream_class: Any) -> None:
+    """ipykernel flushes six times a cell, and waits each time for IOPubThread: a quarter of the CPU time of a cell that
+    prints nothing, for nothing. Here a flush without anything to be sent returns at once.
+
+    What is printed goes from the descriptor's pipe, if it was written there, to `_buffers`, to the queue of
+    IOPubThread. Each place is asked in this order, so text on its way is not missed; `taking` and `sending` say that
+    it is in the hands of a thread. What still waits in the pipe is flushed again: ipykernel leaves it to chance whether
+    such output comes before the end of its cell.
+    """
+    flush, flush_now = stream_class.flush, stream_class._flush
+    stream_class.taking, stream_class.sending = False, 0
+
+    @functools.wraps(flush)
+    def flush_what_there_is(self: Any) -> None:
+        if is_clear(self):
+            return
+        flush(self)
+        until = time.monotonic() + FLUSH_AGAIN_S
+        while holds_output(self) and time.monotonic() < until:
+            flush(self)
+
+    @functools.wraps(flush_now)
+    def _flush(self: Any) -> None:  # in IOPubThread, or where that does not run
+        self.sending += 1
+        try:
+            flush_now(self)
+        finally:
+            self.sending -= 1
+
+    stream_class.flush, stream_class._flush = flush_what_there_is, _flush
+    stream_class._watch_pipe_fd = functools.wraps(stream_class._watch_pipe_fd)(watch_descriptor)
+
+
+def watch_descriptor(stream: Any) -> None:
+    """ipykernel's own loop in the thread of a watched descriptor, but that it says when it takes something."""
+    if stream._fid is None:
+        return
+    poll = select.poll()
+    poll.register(stream._fid, select.POLLIN)
+    try:
+        while stream._should_watch:
+            poll.poll()
+            stream.taking = True  # before the bytes leave the pipe
+            try:
+                data = os.read(stream._fid, PIPE_BYTES)
+                if not data or not stream._should_watch:
+                    return
+                stream.write(data.decode(errors="replace"))
+            finally:
+                stream.taking = False
+            os.write(stream._original_stdstream_copy, data)
+    except Exception:
+        stream._exc = sys.exc_info()
+
+
+def install_few_wakes(thread_class: Any) -> None:
+    """Each message that goes out wakes IOPubThread, and the first wake already has it send all that waits: the wakes
+    that belong to the same messages are taken with it, each of which would be a turn of its event loop for nothing."""
+    again, noblock = (getattr(import_module("zmq"), name) for name in ("Again", "NOBLOCK"))
+    handle_event = thread_class._handle_event
+
+    @functools.wraps(handle_event)
+    def _handle_event(self: Any, msg: Any) -> None:
+        receive = self._event_puller.socket.recv
+        with contextlib.suppress(again):
+            for _ in range(len(self._events)):  # an event is there before its wake: none is left without one
+                receive(noblock)
+        handle_event(self, msg)
+
+    thread_class._handle_event = _handle_event
+
+
+def install_known_parameters(module: Any) -> None:
+    """ipykernel asks inspect.signature at each cell whether run_cell takes an id: once for each function is enough."""
+    ask = module._accepts_parameters
+    known: dict[Any, Any] = {}
+
+    @functools.wraps(ask)
+    def _accepts_parameters(meth: Any, param_names: Any) -> Any:
+        function = getattr(meth, "__func__", None)
+        if function is None:
+            return ask(meth, param_names)
+        key = (function, *param_names)
+        found = known.get(key)
+        if found is None:
+            if len(known) >= KNOWN_FUNCTIONS:
+                known.clear()
+            found = known[key] = ask(meth, param_names)
+        return dict(found)
+
+    module._accepts_parameters = _accepts_parameters
 
 
 def nbytes(frame: Any) -> int:
@@ -655,6 +775,10 @@ def prepare() -> None:
     iostream, session_class = import_module("ipykernel.iostream"), import_module("jupyter_client.session").Session
     attempt("small streams", install_small_streams, iostream.OutStream)
     attempt("quick flush", install_quick_flush, iostream.OutStream)
+    if version >= (7, 4):  # the insides of these were read there
+        attempt("cheap flush", install_cheap_flush, iostream.OutStream)
+        attempt("few wakes", install_few_wakes, iostream.IOPubThread)
+        attempt("known parameters", install_known_parameters, import_module("ipykernel.ipkernel"))
     max_bytes = os.environ.pop(MAX_EVENT_BYTES, "")
     if max_bytes.isdecimal():
         sockets = (iostream.IOPubThread, iostream.BackgroundSocket)

@@ -176,6 +176,53 @@ def test_all_output_of_a_cell_comes_before_its_idle(shared: KernelClient) -> Non
         shared.reply(msg_id)
 
 
+@pytest.mark.parametrize(
+    ("code", "times", "expected"),
+    [
+        ("import os; os.write(1, b'ab'); os.write(1, b'c'); None", 200, 1),
+        ("import os; n = os.write(1, b'abc' * 20_000)", 50, 20_000),
+        ("import subprocess; subprocess.run(['echo', '-n', 'abc']); None", 50, 1),
+        ("import threading; t = threading.Thread(target=print, args=('abc',)); t.start(); t.join()", 200, 1),
+        ("import time; print('abc'); time.sleep(0.05)", 50, 1),  # the timer's flush and the cell's end at one moment
+        ("import os\nfor i in range(9): print('abc', flush=i % 3 == 0); os.write(1, b'abc')", 50, 18),
+    ],
+    ids=["descriptor", "much", "subprocess", "thread", "timer", "mixed"],
+)
+def test_no_output_that_was_written_before_the_end_is_late(
+    shared: KernelClient, code: str, times: int, expected: int
+) -> None:
+    lengths: set[int] = set()
+    for _ in range(times):
+        text = str(shared.run(code)["text"])  # up to idle
+        assert set(text) <= set("abc\n"), text
+        lengths.add(text.count("c"))
+    assert lengths == {expected}
+
+
+def test_a_writer_without_end_holds_no_cell_up(shared: KernelClient) -> None:
+    loop = "while :; do echo x; done"
+    shared.run(f"import subprocess; writer = subprocess.Popen(['sh', '-c', {loop!r}])")
+    try:
+        for number in range(5):
+            assert shared.reply(shared.start(f"{number}"))["content"]["status"] == "ok"
+    finally:
+        shared.run("writer.kill(); writer.wait(); None")
+    shared.run("None")
+    assert "x" not in str(shared.run("print('after')")["text"])
+
+
+def test_what_run_cell_takes_is_known_for_each_function(shared: KernelClient) -> None:
+    code = (
+        "from ipykernel.ipkernel import _accepts_parameters as asked\n"
+        "class A:\n    def m(self, cell_id): pass\n"
+        "class B(A):\n    def m(self, cell): pass\n"
+        "class C(B):\n    def m(self, **words): pass\n"
+        "one = lambda cell_id: 0\n"
+        "[bool(asked(f, ['cell_id'])['cell_id']) for f in (A().m, B().m, C().m, one, A().m, B().m, C().m)]"
+    )
+    assert shared.run(code)["text"] == "[True, False, True, True, True, False, True]"
+
+
 SETTINGS = "k = get_ipython().kernel; k.shell.history_manager.enabled, k._execute_sleep"
 
 
