@@ -62,10 +62,13 @@ Found = Survivor | Departed
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`found`: by session id, at most one kernel each. `leftovers`: directories of kernels that are no session's."""
+    """`found`: by session id, at most one kernel each. `leftovers`: directories of kernels that are no session's;
+    `waiting`: of such as waited in the pool, and have a working directory of their own.
+    """
 
     found: dict[str, Found] = field(default_factory=dict[str, Found])
     leftovers: list[Path] = field(default_factory=list[Path])
+    waiting: list[Path] = field(default_factory=list[Path])
 
 
 async def survey(
@@ -83,7 +86,8 @@ async def survey(
         if seen.found is None or session is None or session in result.found:
             if isinstance(seen.found, Survivor):
                 seen.found.process.close()
-            result.leftovers.append(seen.directory)
+            waited = seen.record is not None and not seen.record.session
+            (result.waiting if waited else result.leftovers).append(seen.directory)
             continue
         result.found[session] = seen.found
         log.info(

@@ -14,6 +14,7 @@ from kernel_bridge.record import SessionRecord
 from kernel_bridge.router import Router
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.tally import Tally
+from kernel_bridge.waiting_kernel import WaitingKernel
 
 
 @dataclass(slots=True, frozen=True)
@@ -22,6 +23,8 @@ class Surroundings:
 
     directory: Path
     settings: BridgeSettings
+    take_kernel: Callable[[SessionRecord], Awaitable[WaitingKernel | None]]
+    """one of the pool, if there is one for this session"""
     open_kernel: Callable[[SessionRecord, Deliver, DeliverExit], Awaitable[Kernel]]
     adopt_kernel: Callable[[Survivor, Deliver, DeliverExit], Kernel]
     tally: Tally = field(default_factory=Tally)

@@ -91,6 +91,9 @@ class Host:
             sessions.load()
             survey = await adoption.survey(place.kernels, sockets, sessions.records, specs)
             factory.leftovers.end(survey.leftovers)
+            owned = {record.workdir for record in sessions.records.values()}
+            unowned = [place.workdirs / path.name for path in survey.waiting if path.name not in owned]
+            factory.leftovers.end(survey.waiting, workdirs=unowned)
             if crashed or survey.found:
                 sessions.expect_recovery(survey.found)
             preparing = asyncio.create_task(self._prepare_fork(factory), name="fork-server-first")

@@ -106,6 +106,7 @@ class Kernel:
         self._watcher: asyncio.Task[None] | None = None
         self._probes: Probes | None = None
         self._in_touch = True
+        self._is_ready = False
         self._judge: Callable[[bool], None] = _no_judge
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -128,16 +129,27 @@ class Kernel:
         self._hold(process)
 
     async def ready(self) -> None:
-        """Return when the kernel has answered and its iopub channel is known to reach us.
+        """Return when the kernel has answered and its iopub channel is known to reach us; at once if it was before.
 
         Raises KernelStartFailed when it ends before that or takes longer than `kernel_start_s` (then it is killed).
         """
+        if self._is_ready:
+            return
         try:
             await self._until_ready()
         except KernelStartFailed:
             self._judge(False)
             raise
+        self._is_ready = True
         self._judge(True)
+
+    def hand_over(self, session: str, deliver: Deliver, on_exit: DeliverExit) -> None:
+        """Be the kernel of `session` from now on; until now it was nobody's. Raises OSError: nothing has changed."""
+        if self._process is None:
+            raise RuntimeError("only a kernel that was started can be handed over")
+        self._process.assign(session)
+        self._channels.deliver_to(deliver)
+        self._on_exit = on_exit
 
     async def _until_ready(self) -> None:
         patience_s = self._settings.kernel_start_s
@@ -198,6 +210,12 @@ class Kernel:
         if self.info_content == UNKNOWN:
             return self.spec.launcher  # taken over, and nobody knows what it said
         return "kernelwire sync" in self.info.supported_features
+
+    @property
+    def responsive(self) -> bool:
+        """Whether its process runs and nothing holds it, as far as can be known without asking it."""
+        process = self._process
+        return process is not None and not self.dying and process.alive and not process.stopped
 
     @property
     def behind(self) -> bool:

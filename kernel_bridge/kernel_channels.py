@@ -138,6 +138,10 @@ class KernelChannels:
         """Whether output has arrived that was not delivered yet."""
         return self._channels["iopub"].behind
 
+    def deliver_to(self, deliver: Deliver) -> None:
+        """Give what comes from now on to somebody else."""
+        self._deliver = deliver
+
     def fail(self, error: Exception) -> None:
         """End every `ask` under way with `error`."""
         for future in self._pending.values():

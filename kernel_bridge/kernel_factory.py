@@ -12,6 +12,7 @@ import zmq
 from kernel_bridge import results
 from kernel_bridge.adoption import Found, Survivor
 from kernel_bridge.connection import Connection
+from kernel_bridge.forkserver.client import ForkServer
 from kernel_bridge.forkserver.servers import ForkServers
 from kernel_bridge.kernel import DeliverExit, Kernel
 from kernel_bridge.kernel_channels import Deliver
@@ -63,9 +64,21 @@ class KernelFactory:
         Raises KernelspecNotFound, OSError if the machine cannot start it.
         """
         spec = await self._kernelspecs.get(record.kernelspec)
-        kid = secrets.token_hex(6)  # short: it is a part of sockets' paths
+        return await self._open(spec, _new_kid(), record.workdir, record.id, deliver, on_exit)
+
+    async def open_waiting(self, spec: Spec, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
+        """As `open`, for no session yet. Its working directory is its own and is named like it.
+
+        Raises OSError.
+        """
+        kid = _new_kid()
+        return await self._open(spec, kid, kid, "", deliver, on_exit)
+
+    async def _open(
+        self, spec: Spec, kid: str, workdir_name: str, session: str, deliver: Deliver, on_exit: DeliverExit
+    ) -> Kernel:
         directory = self.place.kernels / kid
-        workdir = self.place.workdirs / record.workdir
+        workdir = self.place.workdirs / workdir_name
         connection = Connection.create(self.place.sockets, kid, spec.name)
         connection_file = directory / CONNECTION_FILE
         kernel: Kernel | None = None
@@ -73,7 +86,7 @@ class KernelFactory:
         try:
             await asyncio.shield(preparing)
             kernel = Kernel(self._context, spec, connection, directory, self._settings, deliver, on_exit)
-            await kernel.start(self._launch(spec, directory, workdir, record.id), self.forks)
+            await kernel.start(self._launch(spec, directory, workdir, session), self.forks)
         except BaseException:
             if kernel is not None:
                 kernel.close()
@@ -92,9 +105,14 @@ class KernelFactory:
         """All kernelspecs, with what is true of them now. Raises TimeoutError."""
         return await self._kernelspecs.list(self._is_preloaded)
 
+    def fork_server(self, spec: Spec) -> ForkServer | None:
+        """The server that forks kernels of `spec` now; None: they are started alone."""
+        if self.forks is None:
+            return None
+        return self.forks.serving(self._launch(spec, self.place.kernels, self.place.workdirs, ""))
+
     def _is_preloaded(self, spec: Spec) -> bool:
-        launch = self._launch(spec, self.place.kernels, self.place.workdirs, "")
-        return self.forks is not None and self.forks.serve(launch)
+        return self.fork_server(spec) is not None
 
     def _launch(self, spec: Spec, directory: Path, workdir: Path, session: str) -> KernelLaunch:
         return KernelLaunch(
@@ -134,6 +152,10 @@ class KernelFactory:
         if isinstance(found, Survivor):
             found.process.close()
         self.leftovers.end([found.directory])
+
+
+def _new_kid() -> str:
+    return secrets.token_hex(6)  # short: it is a part of sockets' paths
 
 
 def _prepare(directory: Path, workdir: Path, connection: Connection, connection_file: Path) -> None:

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from kernel_bridge import pidfd
-from kernel_bridge.kernel_record import ExitRecord, KernelRecord, read_exit, read_record
+from kernel_bridge.kernel_record import ExitRecord, KernelRecord, read_exit, read_record, write_assigned
 
 KILLED_S = 5.0
 """how long a process may take to die of SIGKILL before we stop waiting: it then hangs in the kernel of the machine"""
@@ -45,6 +45,15 @@ class KernelProcess:
     def alive(self) -> bool:
         """Whether the kernel itself runs. False after `close`."""
         return not self._closed and self._kernel_fd is not None and not pidfd.has_ended(self._kernel_fd)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether kernel or shim is stopped, by SIGSTOP say, or dying, so that nothing will answer."""
+        return self.alive and (_is_stopped(self.record.pid) or _is_stopped(self.record.shim_pid))
+
+    def assign(self, session: str) -> None:
+        """Have the record, on the disk too, say whose kernel it is from now on. Raises OSError."""
+        self.record = write_assigned(self._kernel_dir, self.record, session)
 
     @property
     def ended(self) -> ExitRecord | None:
@@ -161,6 +170,17 @@ async def end_leftover(kernel_dir: Path, grace_s: float = LEFTOVER_GRACE_S) -> E
         return await process.kill(grace_s)
     finally:
         process.close()
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process, or its main thread, is stopped by a signal or a debugger, or is dying, see proc_pid_stat(5).
+
+    Of one that is dying the main thread may have ended before the others: its pidfd does not say so yet.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"T", b"t", b"Z", b"X")
+    except (OSError, IndexError):
+        return True
 
 
 def _is_shim_of(record: KernelRecord) -> bool:

@@ -1,6 +1,7 @@
 """What lies in a kernel's directory for the next host: kernel.json and exit.json, which its shim writes when it starts
 and when it has ended, and info.json, which its host writes when it is ready."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -31,6 +32,7 @@ class KernelRecord(Struct, frozen=True):
 
     kid: str
     session: str
+    """empty as long as it waits in the pool: its host writes the record anew when a session gets it"""
     pid: Pid
     """also its process group and session, see setsid(2)"""
     start_time: int
@@ -62,6 +64,15 @@ class ExitRecord(Struct, frozen=True):
 def read_record(kernel_dir: Path) -> KernelRecord | None:
     """kernel.json of `kernel_dir`; None if there is none or it is damaged. Raises OSError if it cannot be read."""
     return _read(kernel_dir / "kernel.json", KernelRecord)
+
+
+def write_assigned(kernel_dir: Path, record: KernelRecord, session: str) -> KernelRecord:
+    """Have kernel.json say that the kernel is `session`'s from now on; returns what is written. Raises OSError."""
+    assigned = msgspec.structs.replace(record, session=session)
+    write_atomically(kernel_dir / "kernel.json", msgspec.json.encode(assigned))
+    with contextlib.suppress(OSError):
+        os.utime(kernel_dir / INFO)  # a next host takes its time for that of the session's kernel
+    return assigned
 
 
 def read_exit(kernel_dir: Path) -> ExitRecord | None:

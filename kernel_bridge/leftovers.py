@@ -21,10 +21,12 @@ class Leftovers:
         self._sockets = sockets
         self._tasks: set[asyncio.Task[bool]] = set()
 
-    def end(self, directories: Iterable[Path]) -> None:
-        """End the kernels recorded in `directories`, which are removed; returns at once."""
+    def end(self, directories: Iterable[Path], *, workdirs: Iterable[Path] = ()) -> None:
+        """End the kernels recorded in `directories`, which are removed, as are those of `workdirs` that are named like
+        one of them; returns at once."""
+        own = {workdir.name: workdir for workdir in workdirs}
         for directory in directories:
-            ending = _end_one(directory, self._sockets)
+            ending = _end_one(directory, self._sockets, own.get(directory.name))
             task = asyncio.create_task(ending, name=f"leftover-{directory.name}", context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -61,7 +63,7 @@ def _directories(kernels: Path) -> list[Path]:
     return [path for path in kernels.iterdir() if path.is_dir()] if kernels.is_dir() else []
 
 
-async def _end_one(directory: Path, sockets: Path | None) -> bool:
+async def _end_one(directory: Path, sockets: Path | None, workdir: Path | None = None) -> bool:
     try:
         record = await kernel_process.end_leftover(directory)
     except (OSError, TimeoutError):  # one bad record, or a process that cannot die, must not keep a host from starting
@@ -69,5 +71,7 @@ async def _end_one(directory: Path, sockets: Path | None) -> bool:
         return False
     if record is not None:
         log.warning("leftover_kernel_ended kernel=%s", directory.name)
+    if workdir is not None:  # first: the other one's name is all that leads to it
+        await asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True)
     await asyncio.to_thread(forget, directory, sockets)
     return record is not None

@@ -14,7 +14,9 @@ NAME = "session.json"
 
 
 class SessionRecord(Struct, frozen=True):
-    """`owner` is a user id; `workdir` names the directory of the user's files, made when a kernel first starts."""
+    """`owner` is a user id; `workdir` names the directory of the user's files, made when a kernel first starts: then it
+    may be another one, as a kernel of the pool has brought its own.
+    """
 
     id: str
     owner: str

@@ -15,7 +15,7 @@ from kernel_bridge.clock import utcnow
 from kernel_bridge.comms import Comms
 from kernel_bridge.connection import ChannelName
 from kernel_bridge.desk import Desk, Surroundings
-from kernel_bridge.errors import SessionNotFound
+from kernel_bridge.errors import LimitExceeded, SessionNotFound
 from kernel_bridge.event_contents import Notice
 from kernel_bridge.introspector import Introspector
 from kernel_bridge.kernel import DeliverExit, Kernel
@@ -198,13 +198,13 @@ class Session:
         while self._stopping is not None:
             await asyncio.wait([self._stopping])
         if self.record.closed:
-            self._store(closed=False)
+            self._store(msgspec.structs.replace(self.record, closed=False))
             self._touch()
 
     async def close(self) -> None:
         """Close it until `reopen`: cells end as `closed`, the kernel ends. Raises LimitExceeded(disk)."""
         if not self.record.closed:
-            self._store(closed=True)
+            self._store(msgspec.structs.replace(self.record, closed=True))
         await self.stop()
 
     async def close_with(self, notice: Notice) -> None:
@@ -336,15 +336,24 @@ class Session:
     def _touch(self) -> None:
         self.activity.touch(utcnow())
 
-    def _store(self, *, closed: bool) -> None:
-        record = msgspec.structs.replace(self.record, closed=closed)
+    def _store(self, record: SessionRecord) -> None:
         store(self._around.directory, record)
         self.record = record
         self.activity.rewritten()
         self._count()
 
     async def _open_kernel(self, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
+        waiting = await self._around.take_kernel(self.record)
+        if waiting is not None:
+            try:
+                return waiting.hand_over(self.record.id, self._adopt_workdir, deliver, on_exit)
+            except (LimitExceeded, OSError) as error:
+                log.warning("kernel_not_handed_over session=%s error=%s", short_id(self.record.id), error)
         return await self._around.open_kernel(self.record, deliver, on_exit)
+
+    def _adopt_workdir(self, workdir: str) -> None:
+        """Have the files there, where there are none yet. Raises LimitExceeded(disk), OSError."""
+        self._store(msgspec.structs.replace(self.record, workdir=workdir))
 
     def _deliver(self, channel: ChannelName, message: Message) -> None:
         self._desk.router.route(channel, message)

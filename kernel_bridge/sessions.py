@@ -17,6 +17,7 @@ from kernel_bridge.desk import Surroundings
 from kernel_bridge.errors import InvalidArgument, LimitExceeded, SessionNotFound
 from kernel_bridge.hop import Caller, OpenSession
 from kernel_bridge.kernel_factory import KernelFactory
+from kernel_bridge.kernel_pool import KernelPool
 from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.record import SessionRecord, load_all, short_id, store
 from kernel_bridge.recoveries import Recoveries
@@ -51,6 +52,7 @@ class Sessions:
         self._half_deleted: list[Path] = []
         self._culler = Culler(settings, self._was_used, self._drop)
         self.tally = Tally()
+        self.pool = KernelPool(factory, kernelspecs, settings, self.tally)
 
     def load(self) -> None:
         """Know the sessions of earlier hosts. A record that cannot be read is left where it is and said in the log."""
@@ -98,8 +100,9 @@ class Sessions:
             self._factory.discard(found)
 
     def tend(self, now: datetime | None = None) -> None:
-        """Look after the journals that are open, and cull; the host calls it now and then."""
+        """Look after the journals that are open and the pool, and cull; the host calls it now and then."""
         now = now or utcnow()
+        self.pool.tend()
         for session in self._sessions.values():
             if session.record.id in self._recoveries:
                 continue
@@ -178,6 +181,7 @@ class Sessions:
         """
         await self._recoveries.all()  # else their cells would be the next host's, and their kernels nobody's
         await self._culler.close()
+        emptying = asyncio.create_task(self.pool.close(), name="pool-close")
         sessions = list(self._sessions.values())
         results = await asyncio.gather(*(session.stop() for session in sessions), return_exceptions=True)
         whole = True
@@ -185,6 +189,7 @@ class Sessions:
             if isinstance(result, BaseException):
                 log.error("session_not_stopped session=%s", short_id(session.record.id), exc_info=result)
             whole = session.release() and whole
+        await emptying
         return whole
 
     async def kill(self) -> None:
@@ -195,7 +200,9 @@ class Sessions:
 
     def _add(self, record: SessionRecord) -> Session:
         factory = self._factory
-        around = Surroundings(self._directory / record.id, self._settings, factory.open, factory.adopt, self.tally)
+        around = Surroundings(
+            self._directory / record.id, self._settings, self.pool.take, factory.open, factory.adopt, self.tally
+        )
         session = Session(record, around)
         self._sessions[record.id] = session
         return session

@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+CountOrNone = Annotated[int, Meta(ge=0)]
 
 
 class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +32,10 @@ class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """whether that of the default kernelspec starts with the host, else with the first kernel, which is not forked"""
     preload: dict[str, list[str]] = {}
     """by kernelspec: modules that its kernels find imported; `scientific`: numpy, sympy, matplotlib where installed"""
+    pool: CountOrNone = 1
+    """kernels of the default kernelspec that wait, forked and ready, for sessions that need one; each takes memory"""
+    pool_kernels: dict[str, CountOrNone] = {}
+    """by kernelspec: as many wait, also of such as cannot be forked; in place of `pool` for the default one"""
     orphan_grace_s: Seconds = 600.0
     """kernels without a host, and an owned host without its owner, end after this time"""
     kernel_idle_s: Seconds = 3600.0

@@ -7,8 +7,8 @@ class Stats(Struct, frozen=True, kw_only=True):
     """Totals count from the host's start; the rest is how it is now. Nothing in it names a user or a session.
 
     started_at: seconds since 1970. sessions: by `open` and `closed`. kernels: of all sessions, by kernel_state but
-    `none`. cells: those that ended, by their end. Bytes are those of the lines in the logs, of `dropped` ones those of
-    content and buffers.
+    `none`, and by `pooled` those that wait for one. cells: those that ended, by their end. Bytes are those of the lines
+    in the logs, of `dropped` ones those of content and buffers.
     """
 
     version: str = ""

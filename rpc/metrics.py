@@ -14,7 +14,7 @@ from kernel_bridge.stats import Stats
 UNKNOWN = "?"
 """the method of a call that names none of ours"""
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-_KERNEL_STATES = ("starting", "idle", "busy", "dead")
+_KERNEL_STATES = ("starting", "idle", "busy", "dead", "pooled")
 _SESSION_STATES = ("open", "closed")
 
 
@@ -135,7 +135,12 @@ def _of_host(stats: Stats) -> Iterator[Metric]:
     yield info
     yield _gauge("host_start_time_seconds", "When the host started, in seconds since 1970.", stats.started_at)
     yield _by_state("sessions", "Sessions of all users.", stats.sessions, _SESSION_STATES)
-    yield _by_state("kernels", "Kernels of all sessions by state.", stats.kernels, _KERNEL_STATES)
+    yield _by_state(
+        "kernels",
+        "Kernels of all sessions by state, and those that wait for one (pooled).",
+        stats.kernels,
+        _KERNEL_STATES,
+    )
     yield _gauge("cells_queued", "Cells that wait for their turn, in all sessions.", stats.queued)
     cells = CounterMetricFamily("kernelwire_cells", "Cells that ended, by their end.", labels=("end",))
     for end, count in stats.cells.items():

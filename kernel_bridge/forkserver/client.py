@@ -53,6 +53,7 @@ class _Message(Struct, frozen=True):
     reason: str = ""
     ready: int | None = None
     left_out: dict[str, str] = {}
+    installed: dict[str, int] = {}
     shim: int | None = None
     fault: str | None = None
 
@@ -67,6 +68,7 @@ class ForkServer:
         self.left_out: dict[str, str] = {}
         """modules that could not be imported, and why"""
         self.pid = 0
+        self._installed: dict[str, int] = {}
         self._plan = plan
         self._without = without
         self._ended = ended
@@ -82,6 +84,11 @@ class ForkServer:
     def alive(self) -> bool:
         """Whether its process runs."""
         return self._process_fd >= 0 and not pidfd.has_ended(self._process_fd)
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether no package was installed or removed where it has imported from, see preloads.installed."""
+        return all(_changed_at(directory) == at for directory, at in self._installed.items())
 
     async def start(self) -> None:
         """Start the process; returns when it can fork. Raises ForkServerFailed, PreloadRefused; `close` it then too."""
@@ -171,6 +178,7 @@ class ForkServer:
                 raise PreloadRefused(message.refused, message.reason)
             if message.ready is not None:
                 self.left_out = message.left_out
+                self._installed = message.installed
                 return
             self._importing = message.importing or ""
 
@@ -259,6 +267,13 @@ class ForkServer:
         self._loop.remove_reader(self._process_fd)
         pidfd.reap(self._process_fd)
         self._ended(self)
+
+
+def _changed_at(directory: str) -> int | None:
+    try:
+        return Path(directory).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _reap(process_fd: int) -> None:

@@ -9,8 +9,8 @@ Messages are JSON objects. From the host, first: `{v, given, preload, without}` 
 given; what to import; what not), then one `{kid, words}` for each launch with two descriptors: the launch as the shim
 reads it, and a stream to the host which takes what the shim writes to standard output and gives one byte, without
 which nothing starts. `words`: how many of argv are the interpreter and its options. To the host: `{importing}` before
-each import, `{refused, reason}` or `{ready, left_out}` once, then to each launch `{shim}` (its pid) with a pidfd, or
-`{fault}`: nothing was started.
+each import, `{refused, reason}` or `{ready, left_out, installed}` once, then to each launch `{shim}` (its pid) with a
+pidfd, or `{fault}`: nothing was started.
 
 Tree: server -> shim -> kernel. The shim is a child of this process, leads a session of its own and outlives it.
 
@@ -223,7 +223,7 @@ def prepare(control: Control) -> Server:
     sys.stdout.flush()
     sys.stderr.flush()
     prepared = Prepared(before)
-    control.send({"ready": os.getpid(), "left_out": left_out})
+    control.send({"ready": os.getpid(), "left_out": left_out, "installed": prepared.installed})
     return Server(control, prepared)
 
 

@@ -69,7 +69,7 @@ class ForkServers:
         self._forks_per_server = forks_per_server
         self._retry_s = retry_s
         self._places: dict[Plan, _Place] = {}
-        self._suspects: dict[str, Plan] = {}
+        self._suspects: dict[str | Plan | None, Plan] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -81,11 +81,14 @@ class ForkServers:
             raise ForkServerFailed("no fork server can run this command")
         place.used_at = time.monotonic()
         self._start(place)
-        if launch.session in self._suspects:
+        if _whose(launch) in self._suspects:
             raise ForkServerFailed("the session's last forked kernel did not become ready")
         if place.server is None:
             raise ForkServerFailed("its fork server is not ready")
         server = place.server
+        if not server.up_to_date:
+            self._start(place, replace=True)
+            raise ForkServerFailed("packages were installed or removed since its fork server imported its own")
         try:
             shim_fd = await server.fork(launch.kid, words, spec, stream)
         except ForkServerFailed as error:
@@ -102,11 +105,16 @@ class ForkServers:
         if place is not None:
             self._start(place)
 
-    def serve(self, launch: KernelLaunch) -> bool:
-        """Whether a server for such launches is ready."""
+    def serving(self, launch: KernelLaunch) -> ForkServer | None:
+        """The server that is ready for such launches. One that is out of date is none, and is replaced from now on."""
         plan = plan_for(launch)
-        place = self._places.get(plan) if plan is not None else None
-        return launch.profile == "fork" and place is not None and place.server is not None
+        place = self._places.get(plan) if plan is not None and launch.profile == "fork" else None
+        if place is None or place.server is None:
+            return None
+        if not place.server.up_to_date:
+            self._start(place, replace=True)
+            return None
+        return place.server
 
     async def settled(self) -> list[ServerStatus]:
         """The servers that there are, when none is starting any more."""
@@ -122,11 +130,11 @@ class ForkServers:
         if forked and not ready:
             plan = plan_for(launch)
             if plan is not None:
-                self._suspects[launch.session] = plan
+                self._suspects[_whose(launch)] = plan
             while len(self._suspects) > SUSPECTS:
                 del self._suspects[next(iter(self._suspects))]
         elif not forked:
-            plan = self._suspects.pop(launch.session, None)
+            plan = self._suspects.pop(_whose(launch), None)
             place = self._places.get(plan) if plan is not None and ready else None
             if place is not None:
                 self._fail(place, place.server, "a kernel started well only without it", DISTRUST_S)
@@ -225,3 +233,8 @@ class ForkServers:
     def _own(self, task: "asyncio.Task[None]") -> None:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _whose(launch: KernelLaunch) -> str | Plan | None:
+    """Whose next kernel tells whether a server is to blame: a session's, or any of the pool of this plan."""
+    return launch.session or plan_for(launch)

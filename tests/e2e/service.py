@@ -141,12 +141,23 @@ class Service:
         return found[0]
 
     def kernels(self) -> list[Process]:
-        """The kernels that run, their shims and what they started; shims, whose parent is none of them, come first."""
+        """Kernels of sessions, their shims and what they started; shims, whose parent is none of them, come first."""
         of_us = ("serve", "_front", "_host", "kernelwire-fork-server", FORK_SERVER)
-        running = processes.of_state_dir(self.state_dir)
+        waiting = self._waiting()
+        running = [process for process in processes.of_state_dir(self.state_dir) if process.pid not in waiting]
         found = [process for process in running if not any(word in process.command for word in of_us)]
         pids = {process.pid for process in found}
         return sorted(found, key=lambda process: process.parent in pids)
+
+    def _waiting(self) -> set[int]:
+        """Kernels of the pool, which are no session's yet, and their shims."""
+        found: set[int] = set()
+        for path in self.state_dir.glob("kernels/*/kernel.json"):
+            with contextlib.suppress(OSError):
+                record = json.loads(path.read_bytes())
+                if not record["session"]:
+                    found |= {record["pid"], record["shim_pid"]}
+        return found
 
     def kernel_of(self, session: str) -> tuple[Process, Process]:
         """The shim and the kernel of one session."""

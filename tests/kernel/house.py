@@ -107,11 +107,12 @@ def decoded(page: results.Page) -> list[Event]:
 
 
 @asynccontextmanager
-async def house(root: Path, **settings: Any) -> AsyncGenerator[House]:
+async def house(root: Path, *, kind: type[House] = House, **settings: Any) -> AsyncGenerator[House]:
     """A House whose kernels are gone at the end; its sockets lie in a short directory, as a path has 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="kw-", dir="/tmp") as sockets:
         settings.setdefault("fork_server", False)  # it would import for longer than most tests run
-        made = House(root, BridgeSettings(**settings), Path(sockets))
+        settings.setdefault("pool", 0)
+        made = kind(root, BridgeSettings(**settings), Path(sockets))
         try:
             yield made
         finally:

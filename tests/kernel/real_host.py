@@ -127,7 +127,7 @@ class RealHost(Calls):
 @asynccontextmanager
 async def real_host(root: Path, **settings: float) -> AsyncGenerator[RealHost]:
     """A running host for the block; stopped cleanly after it."""
-    short = {"interrupt_again_s": 1.0, "interrupt_kill_s": 1.0, "idle_grace_s": 2.0}
+    short = {"interrupt_again_s": 1.0, "interrupt_kill_s": 1.0, "idle_grace_s": 2.0, "pool": 0}
     made = RealHost(root / "state", {**short, **settings})
     try:
         await made.start()

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+import IPython
 import pytest
 import pytest_asyncio
 
@@ -26,10 +27,28 @@ SCIENTIFIC_PYTHON = os.environ.get("SCIENTIFIC_PYTHON", sys.executable)
 """an interpreter with ipykernel, numpy and matplotlib, for the tests that need them"""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def forked(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
-    """Sessions whose kernels are all forked from one server."""
-    async with forking_house(tmp_path_factory.mktemp("forked")) as made:
+class FilledHouse(House):
+    """Each session that is opened has a kernel of the pool."""
+
+    async def open(self, caller: hop.Caller = ALICE, **members: Any) -> str:
+        self.sessions.tend()
+        async with asyncio.timeout(BOUND_S):
+            assert await self.sessions.pool.settled() > 0
+        session = await super().open(caller, **{"start": True, **members})
+        assert self.sessions.get(caller, session).record.workdir in {path.name for path in self.kernels}
+        return session
+
+    @property
+    def kernels(self) -> list[Path]:
+        return list((self.root / "kernels").iterdir())
+
+
+@pytest_asyncio.fixture(params=["forked", "pooled"], scope="module", loop_scope="module")
+async def forked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+    """Sessions whose kernels are all forked from one server, when they are needed or before."""
+    pooled = request.param == "pooled"
+    kind = FilledHouse if pooled else House
+    async with forking_house(tmp_path_factory.mktemp(request.param), kind=kind, pool=int(pooled)) as made:
         yield made
 
 
@@ -424,19 +443,22 @@ async def test_a_kernel_that_dies_only_when_it_is_forked_is_started_alone(
             assert (status.pid, status.fault) == (None, "a kernel started well only without it")
 
 
-async def test_new_packages_end_the_server_that_does_not_know_them(forked: House, tmp_path: Path) -> None:
-    before = (await the_server(forked)).pid
-    site = await value(
-        forked, await forked.open(), "import os, IPython; os.path.dirname(os.path.dirname(IPython.__file__))"
-    )
-    made = Path(site) / f"kernelwire-test-{os.getpid()}"
+async def test_new_packages_end_the_server_that_does_not_know_them(tmp_path: Path) -> None:
+    async with forking_house(tmp_path / "house") as home:
+        before = (await the_server(home)).pid
+        install_something()
+        session = await home.open()
+        assert await value(home, session, "1 + 1") == 2
+        after = await the_server(home)
+        assert after.pid not in (None, before)
+        assert await is_forked(home, await home.open())
+
+
+def install_something() -> None:
+    """Leave the trace of an installation where this interpreter's packages are."""
+    made = Path(IPython.__file__).parents[1] / f"kernelwire-test-{os.getpid()}"
     made.mkdir()
     made.rmdir()
-    session = await forked.open()
-    assert await value(forked, session, "1 + 1") == 2
-    after = await the_server(forked)
-    assert after.pid not in (None, before)
-    assert await is_forked(forked, await forked.open())
 
 
 async def test_a_used_up_server_is_replaced_without_a_gap(tmp_path: Path) -> None:
