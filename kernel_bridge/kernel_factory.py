@@ -57,6 +57,7 @@ class KernelFactory:
         self._context = context
         self._kernelspecs = kernelspecs
         self._settings = settings
+        self._environments: dict[str, tuple[Spec, dict[str, str]]] = {}
 
     async def open(self, record: SessionRecord, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
         """Launch a kernel for a session in its own working directory; it is not ready yet.
@@ -117,7 +118,7 @@ class KernelFactory:
     def _launch(self, spec: Spec, directory: Path, workdir: Path, session: str) -> KernelLaunch:
         return KernelLaunch(
             argv=argv_for(spec, str(directory / CONNECTION_FILE), str(LAUNCHER)),
-            env=environment(spec) | launcher_environment(spec, self._settings.max_event_bytes),
+            env=self._environment(spec),
             workdir=str(workdir),
             kernel_dir=str(directory),
             profile="fork" if spec.launcher and self.forks is not None else "plain",
@@ -127,6 +128,14 @@ class KernelFactory:
             lock_path=str(self.place.host_lock),
             orphan_grace_s=self._settings.orphan_grace_s,
         )
+
+    def _environment(self, spec: Spec) -> dict[str, str]:
+        """Of its kernels; made once, for nothing in ours changes."""
+        known = self._environments.get(spec.name)
+        if known is None or known[0] != spec:
+            made = environment(spec) | launcher_environment(spec, self._settings.max_event_bytes)
+            known = self._environments[spec.name] = spec, made
+        return known[1]
 
     def adopt(self, found: Survivor, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
         """The kernel of a dead host, connected: from now on what it says is delivered. Raises OSError without room.

@@ -6,8 +6,10 @@ inspect: found by comparing sys.modules. A test compares again.
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import os
+import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -95,11 +97,17 @@ def with_care() -> None:
 
 
 def warm() -> None:
-    """Fill the caches that the first completion and error would fill: grammars, lexers, stubs of builtins."""
+    """Fill the caches that a start, the first cell, completion and error would fill: grammars, lexers, stubs of
+    builtins, regular expressions."""
     try:
         jedi = importlib.import_module("jedi")
         for code in (WARM_CODE, "''.jo"):  # not `import os; os.`: that holds 10 MiB and saves 20 ms once
             jedi.Interpreter(code, [{}]).complete()
+        importlib.import_module("IPython.core.completer").IPCompleter(namespace={})
+        importlib.import_module("IPython.core.inputtransformer2").TransformerManager().transform_cell(WARM_CODE)
+        for pattern in ("*.py", "*.ipy"):  # start-up files are looked for
+            fnmatch.filter(["a"], pattern)
+            list(pathlib.Path(os.devnull).glob(pattern))
         lexers = importlib.import_module("IPython.utils.PyColorize")
         lexers.Parser(theme_name="linux").format(WARM_CODE, "str")
     except Exception:  # noqa: S110  another version: its first use is what it would have been

@@ -238,6 +238,50 @@ def test_the_users_configuration_wins(directory: Path) -> None:
         assert client.run(SETTINGS)["text"] == "(True, 0.002)"
 
 
+CONFIGURATION = """
+c.InteractiveShellApp.exec_lines = ['at_start = 5']
+c.PrefilterManager.multi_line_specials = False
+c.InteractiveShell.PrefilterManager.mistaken = 1
+c.ZMQInteractiveShell.IPCompleter.greedy = True
+c.Completer.use_jedi = False
+c.PlainTextFormatter.max_width = 60
+c.InteractiveShell.xmode = 'Plain'
+c.NoSuchClass.anything = 1
+"""
+CONFIGURED = (
+    "import logging\nfrom traitlets.config import Configurable\nimport gc\n"
+    "def show(one):\n    return sorted((name, repr(getattr(one, name))) for name in one.trait_names(config=True)"
+    " if name not in ('connection_file', 'config', '_execute_sleep', 'parent_handle'))\n"
+    "found = {type(one).__name__: show(one) for one in gc.get_objects() if isinstance(one, Configurable)"
+    " and type(one).__name__ not in ('Session', 'HistoryManager')}\n"
+    "from ipykernel.kernelapp import IPKernelApp\napp = IPKernelApp.instance()\n"
+    "for name in sorted(found): print(name, found[name])\n"
+    "print(at_start, len(found), app.argv[0], len(app.argv), app.extra_args, app.abs_connection_file == app.argv[1])"
+)
+
+
+def test_the_whole_configuration_is_read_as_under_plain_ipykernel() -> None:
+    shown: list[str] = []
+    for argv in (PLAIN, LAUNCHED):
+        made = short_directory()
+        try:
+            profile = made / "ipython" / "profile_default"
+            profile.mkdir(parents=True)
+            (profile / "ipython_config.py").write_text("c = get_config()\n" + CONFIGURATION)
+            with KernelClient(made, argv) as client:
+                reply = client.run(CONFIGURED)
+                assert reply["status"] == "ok", reply
+                text = re.sub(r"0x[0-9a-f]+", "0x", ANSI.sub("", reply["text"])).replace(str(made), "DIR")
+                shown.append(text)
+        finally:
+            shutil.rmtree(made)
+    plain, launched = shown
+    assert launched.splitlines() == plain.splitlines()
+    for set_there in ("('greedy', 'True')", "('multi_line_specials', 'False')", "('xmode', \"'Plain'\")"):
+        assert set_there in launched
+    assert "\n5 " in launched
+
+
 # -- inspection --------------------------------------------------------------------------------------------------
 
 
