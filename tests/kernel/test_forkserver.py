@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import venv
 from ast import literal_eval
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -325,6 +326,71 @@ async def test_a_server_has_no_variable_of_one_kernel(tmp_path: Path, monkeypatc
         assert await value(home, session, "hash('a')") == await value(home, first, "hash('a')")
 
 
+# -- other interpreters ------------------------------------------------------------------------------------------------
+
+WRAPPER = """#!/bin/sh
+test "$1" = --python || exit 2
+shift
+SAGE_LOCAL=wrapped exec {python} "$@"
+"""
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["venv", "sage"])
+async def test_another_interpreter_has_a_server_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrapped: bool
+) -> None:
+    """A virtual environment which finds this one's packages, or a command as Sage's, with a kernel class of its own."""
+    prefix = tmp_path / "venv"
+    venv.create(prefix, symlinks=True)
+    python = prefix / "bin" / "python"
+    (site,) = prefix.glob("lib/python*/site-packages")
+    (site / "ours.pth").write_text(str(Path(IPython.__file__).parents[1]))
+    (site / "only_there.py").write_text("value = 7")
+    sage = tmp_path / "sage"
+    sage.write_text(WRAPPER.format(python=python))
+    sage.chmod(0o700)
+    words = [str(sage), "--python"] if wrapped else [str(python)]
+    spec = {
+        "argv": [*words, "-m", "tests.kernel.launcher_subclass", "-f", "{connection_file}"],
+        "display_name": "Other",
+        "language": "python",
+        "env": {"PYTHONPATH": str(Path(__file__).parents[2])},
+    }
+    place = tmp_path / "kernels" / "other"
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    settings = {"preload": {"other": ["only_there"]}, "pool": 1, "pool_kernels": {"other": 1}}
+    async with forking_house(tmp_path / "house", **settings) as home:
+        await value(home, await home.open(kernel="other"), "1")  # starts the server
+        async with asyncio.timeout(BOUND_S):
+            default, other = sorted(await servers(home).settled(), key=lambda status: len(status.preload))
+            home.sessions.tend()
+            assert await home.sessions.pool.settled() == 2
+        assert (default.preload, other.preload, other.left_out) == ((), ("only_there",), {})
+        assert None not in (default.pid, other.pid)
+        assert default.pid != other.pid
+        assert {
+            kernel.name: kernel.preloaded for kernel in (await home.ask(hop.ListKernels(caller=ALICE))).kernels
+        } == {
+            "python3": True,
+            "other": True,
+        }
+        for _ in range(2):  # from the pool, then forked
+            session = await home.open(kernel="other")
+            code = (
+                "import os, sys, only_there\nmade_by, sys.prefix, only_there.value, os.environ.get('SAGE_LOCAL'),"
+                " os.getpid(), os.getppid()"
+            )
+            *seen, pid, shim = await value(home, session, code)
+            assert seen == ["subclass", str(prefix), 7, "wrapped" if wrapped else None]
+            assert record_of(home, pid).shim_pid == shim
+            assert parent_of(shim) == other.pid
+        ours = await home.open()
+        prefix_of_ours, shim = await value(home, ours, "import os, sys; sys.prefix, os.getppid()")
+        assert (prefix_of_ours, parent_of(shim)) == (sys.prefix, default.pid)
+
+
 # -- preloads ----------------------------------------------------------------------------------------------------------
 
 MODULES = {
@@ -358,12 +424,13 @@ async def test_preloads_that_cannot_be_are_left_out_with_a_reason(
         assert await value(home, session, code) == ["good", "late"]
 
 
+@pytest.mark.parametrize(("kind", "pool"), [(House, 0), (FilledHouse, 1)], ids=["forked", "pooled"])
 @pytest.mark.skipif(
     not list(Path(SCIENTIFIC_PYTHON).parents[1].glob("lib/python*/site-packages/matplotlib")),
     reason="SCIENTIFIC_PYTHON has no matplotlib",
 )
 async def test_scientific_kernels_plot_inline_and_have_numbers_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[House], pool: int
 ) -> None:
     spec = {
         "argv": [SCIENTIFIC_PYTHON, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
@@ -374,7 +441,8 @@ async def test_scientific_kernels_plot_inline_and_have_numbers_of_their_own(
     place.mkdir(parents=True)
     (place / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    async with forking_house(tmp_path / "house", preload={"python3": ["scientific"]}) as home:
+    settings = {"preload": {"python3": ["scientific"]}, "pool": pool}
+    async with forking_house(tmp_path / "house", kind=kind, **settings) as home:
         status = await the_server(home)
         assert status.left_out == {}
         sessions = [await home.open() for _ in range(2)]
