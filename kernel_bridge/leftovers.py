@@ -1,6 +1,7 @@
 """Kernels of a dead host that nobody takes over: ended, so that none works for a session that does not know it."""
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from kernel_bridge import kernel_process
 from kernel_bridge.connection import Connection
+from kernel_bridge.kernel_record import read_record
 
 log = logging.getLogger("kernelwire.bridge.leftovers")
 
@@ -37,8 +39,16 @@ class Leftovers:
 
 
 async def end(kernels: Path) -> int:
-    """End every kernel recorded below `kernels` and remove the records; returns how many still ran. Bounded."""
+    """End every kernel recorded below `kernels` and remove the records; returns how many still ran. Bounded.
+
+    The working directories of those that waited in the pool, in the folder beside it, go too if they are empty.
+    """
     directories = await asyncio.to_thread(_directories, kernels)
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            record = read_record(directory)
+            if record is not None and not record.session:
+                (kernels.with_name("workdirs") / directory.name).rmdir()
     ended = await asyncio.gather(*(_end_one(path, None) for path in directories))
     return sum(ended)
 

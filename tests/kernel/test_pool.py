@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kernel_bridge import hop, kernel_pool, waiting_kernel
+from kernel_bridge import hop, kernel_pool, leftovers, waiting_kernel
 from kernel_bridge.errors import HostUnavailable
 from kernel_bridge.host import HOST_LOCK
 from kernel_bridge.kernel_record import KernelRecord, read_record
@@ -355,6 +355,17 @@ async def test_a_new_host_takes_over_what_was_handed_over_and_ends_what_waits(tm
         assert processes.read(first.pid) is not None
     assert {path.name for path in (host.state_dir / "workdirs").iterdir()} == {first.kid}
     assert (host.state_dir / HOST_LOCK).exists()
+
+
+async def test_kernels_that_wait_leave_nothing_when_no_host_comes(tmp_path: Path) -> None:
+    async with real_host(tmp_path, pool=1) as host:
+        record = await in_pool(host)
+        await host.die()
+        assert (host.state_dir / "workdirs" / record.kid).is_dir()
+        assert await leftovers.end(host.state_dir / "kernels") == 1
+        assert not list((host.state_dir / "workdirs").iterdir())
+        await gone(record.pid)
+        await host.start()
 
 
 @pytest.mark.parametrize(
