@@ -85,6 +85,10 @@ class Authenticator:
         self._standing.see(found.user)
         return found.user
 
+    async def find_user(self, name: str) -> User | None:
+        """The user of that name, in whatever case; None if there is none. Raises: DatabaseUnavailable."""
+        return await self._ask(lambda: self._users.get(name))
+
     def issue(
         self, user: User, session: str | None, kernel: str | None, scopes: tuple[str, ...] = ALL_SCOPES
     ) -> tuple[str, Claims]:

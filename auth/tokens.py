@@ -24,7 +24,11 @@ Clock = Callable[[], float]
 
 PREFIX = "kw_"
 ALL_SCOPES = ("evaluate", "read", "manage")
-"""what a token may be good for; methods say which one they need"""
+"""what a user's own token is good for, and what a user may give to others; methods say which one they need"""
+ADMIN_SCOPE = "admin"
+"""kept for methods that act on other users' things: log-in gives it to nobody, and create_token cannot"""
+SCOPES = (*ALL_SCOPES, ADMIN_SCOPE)
+"""every scope that a method may need"""
 MAX_CHARS = 4096
 """a longer text is no token; real ones have about 250 characters"""
 KNOWN = 1024

@@ -3,6 +3,7 @@
     BridgeError
     +-- InvalidArgument            mend the call
     +-- SessionNotFound            open another session (closed: attach to it again by log-in)
+    +-- AccessDenied               ask its owner for more
     +-- CellNotFound
     +-- CellConflict               use another cell id
     +-- KernelspecNotFound         choose one of `available`
@@ -20,6 +21,8 @@
 Facts are attributes. An error of the host crosses the hop as a `Fault` (hop.py) and is raised again
 by the client as the class it was. rpc/errors.py alone gives them codes.
 """
+
+from typing import Literal
 
 from kernel_bridge.results import Exit
 
@@ -46,6 +49,15 @@ class SessionNotFound(BridgeError):
         super().__init__(hint if closed else "no such session")
         self.session = session
         self.closed = closed
+
+
+class AccessDenied(BridgeError):
+    """The session is shared with this user, but for less: the call needs the `access` write, or is the owner's."""
+
+    def __init__(self, access: Literal["write", "owner"]) -> None:
+        words = "the session is shared with you for reading only"
+        super().__init__(words if access == "write" else "only the owner of a session may do this")
+        self.access = access
 
 
 class CellNotFound(BridgeError):

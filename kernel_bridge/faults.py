@@ -15,6 +15,7 @@ _KINDS: dict[str, type[errors.BridgeError]] = {
     for kind in (
         errors.InvalidArgument,
         errors.SessionNotFound,
+        errors.AccessDenied,
         errors.CellNotFound,
         errors.CellConflict,
         errors.KernelspecNotFound,

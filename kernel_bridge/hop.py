@@ -116,10 +116,27 @@ class CloseSession(Request[results.SessionClosed], frozen=True, tag="close_sessi
     delete: bool = False
 
 
+class ShareSession(Request[results.SessionShares], frozen=True, tag="share_session"):
+    """Let the user with this id into a session, or change what he may do there. `user`: his name at this time."""
+
+    session: str
+    user_id: str
+    user: str
+    access: results.SharedAccess
+
+
+class UnshareSession(Request[results.SessionShares], frozen=True, tag="unshare_session"):
+    """Let a user in no longer. `user`: his name at the time of sharing, in whatever case, or his id."""
+
+    session: str
+    user: str
+
+
 CommRequest = CommOpen | CommMsg | CommClose
 OfKernel = Complete | Inspect | IsComplete | KernelInfo | Restart | Interrupt | InputReply | CommRequest
 OfWorksheet = Evaluate | PollOutput | GetCell | ListCells | History | ExportNotebook
-InSession = SessionInfo | OfKernel | OfWorksheet
+Sharing = ShareSession | UnshareSession
+InSession = SessionInfo | Sharing | OfKernel | OfWorksheet
 AnyRequest = OpenSession | Stats | ListKernels | ListSessions | CloseSession | InSession
 
 Wait = Evaluate | PollOutput | Complete | Inspect | IsComplete | KernelInfo | ListCells | History | ExportNotebook
@@ -131,6 +148,8 @@ RESULTS: dict[type, type] = {
     Stats: HostStats,
     ListSessions: results.SessionList,
     CloseSession: results.SessionClosed,
+    ShareSession: results.SessionShares,
+    UnshareSession: results.SessionShares,
     Evaluate: results.Cell,
     Complete: results.Completion,
     Inspect: results.Inspection,

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from kernel_bridge.errors import LimitExceeded
 from kernel_bridge.files import write_atomically
+from kernel_bridge.results import Share
 
 NAME = "session.json"
 
@@ -23,7 +24,7 @@ class SessionRecord(Struct, frozen=True):
     kernelspec: str
     workdir: str
     created_at: str
-    shares: list[str] = []
+    shares: list[Share] = []
     closed: bool = False
     v: int = 1
 

@@ -24,6 +24,9 @@ CellEnd = Literal[
     "lost",
 ]
 KernelState = Literal["none", "starting", "idle", "busy", "dead"]
+SharedAccess = Literal["read", "write"]
+"""`read`: to see cells and output; `write`: to run code and all that belongs to it, too"""
+Access = Literal["read", "write", "owner"]
 InterruptStep = Literal["cancelled", "interrupt", "interrupt_again", "killed", "unheeded", "not_running"]
 """unheeded: interrupted twice without effect, and the settings forbid to kill; the cell runs on"""
 
@@ -196,6 +199,21 @@ class SessionOpened(Struct, frozen=True):
     """the session that was closed to stay within the limit of sessions a user"""
 
 
+class Share(Struct, frozen=True):
+    """One user with whom a session is shared."""
+
+    user_id: str
+    user: str
+    access: SharedAccess
+    """`read`: cells and output; `write`: to run code, interrupt and answer input, too"""
+
+
+class SessionShares(Struct, frozen=True):
+    session: str
+    shares: list[Share]
+    """all users with whom it is shared now, in the order in which they came"""
+
+
 class SessionInfo(Struct, frozen=True):
     session: str
     kernel: str
@@ -220,6 +238,12 @@ class SessionInfo(Struct, frozen=True):
     """what the running cell waits for, for input_reply"""
     cells: int = 0
     """how many cells the worksheet has"""
+    owner: str = ""
+    """user id of its owner"""
+    access: Access = "owner"
+    """what you may do in it"""
+    shares: list[Share] = []
+    """with whom it is shared; only its owner sees that"""
 
 
 class SessionList(Struct, frozen=True):

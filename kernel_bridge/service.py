@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 from msgspec import Raw
 
-from kernel_bridge import hop
+from kernel_bridge import access, hop
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.session import Session
 from kernel_bridge.sessions import Sessions
@@ -28,8 +28,10 @@ class Service:
         """Queue a cell at once: what has ended comes as JSON. None if it takes more: then `answer` has to do it.
 
         Raises BridgeError, as `answer`."""
-        session = self._sessions.get_recovered(asked.caller, asked.session)
-        cell = session.evaluate(asked) if session is not None else None
+        session = self._sessions.get_recovered(asked.caller, asked.session, access.needed(type(asked)))
+        if session is None or session.record.owner != asked.caller.user_id:  # what a guest waits for can be ended
+            return None
+        cell = session.evaluate(asked)
         return bytes(cell) if isinstance(cell, Raw) else cell
 
     async def answer(self, asked: hop.AnyRequest) -> bytes:
@@ -48,9 +50,18 @@ class Service:
                 return await self._in_session(asked)
 
     async def _in_session(self, asked: "hop.InSession") -> bytes:
-        session = await self._sessions.recovered(asked.caller, asked.session)
+        session = await self._sessions.recovered(asked.caller, asked.session, access.needed(type(asked)))
+        if isinstance(asked, hop.Wait) and session.record.owner != asked.caller.user_id:
+            return await session.guests.stay(asked.caller.user_id, self._of_session(session, asked))
+        return await self._of_session(session, asked)
+
+    async def _of_session(self, session: Session, asked: "hop.InSession") -> bytes:
         if isinstance(asked, hop.SessionInfo):
-            return _encoder.encode(session.info())
+            return _encoder.encode(session.info(access.of(session.record, asked.caller) or "read"))
+        if isinstance(asked, hop.ShareSession):
+            return _encoder.encode(session.share(asked))
+        if isinstance(asked, hop.UnshareSession):
+            return _encoder.encode(session.unshare(asked))
         if isinstance(asked, hop.OfKernel):
             return await self._of_kernel(session, asked)
         return await self._of_worksheet(session, asked)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -15,8 +16,9 @@ from kernel_bridge.clock import utcnow
 from kernel_bridge.comms import Comms
 from kernel_bridge.connection import ChannelName
 from kernel_bridge.desk import Desk, Surroundings
-from kernel_bridge.errors import LimitExceeded, SessionNotFound
+from kernel_bridge.errors import InvalidArgument, LimitExceeded, SessionNotFound
 from kernel_bridge.event_contents import Notice
+from kernel_bridge.guests import Guests
 from kernel_bridge.introspector import Introspector
 from kernel_bridge.kernel import DeliverExit, Kernel
 from kernel_bridge.kernel_channels import Deliver
@@ -30,7 +32,18 @@ from kernel_bridge.polling import poll
 from kernel_bridge.record import NAME as RECORD
 from kernel_bridge.record import SessionRecord, short_id, store
 from kernel_bridge.resting_log import RestingLog
-from kernel_bridge.results import Cell, Exit, InputTaken, Interruption, KernelState, Page, SessionInfo
+from kernel_bridge.results import (
+    Access,
+    Cell,
+    Exit,
+    InputTaken,
+    Interruption,
+    KernelState,
+    Page,
+    SessionInfo,
+    SessionShares,
+    Share,
+)
 from kernel_bridge.session_info import session_info
 from kernel_bridge.succession import RESTARTED, Succession
 from kernel_bridge.takeover import Takeover
@@ -49,6 +62,7 @@ class Session:
 
     def __init__(self, record: SessionRecord, around: Surroundings) -> None:
         self.record = record
+        self.guests = Guests(record.id)
         self.activity = Activity(around.directory / RECORD, record.created_at)
         self._around = around
         self._settings = around.settings
@@ -116,9 +130,10 @@ class Session:
         """Its cells in order."""
         return self._desk.cells.worksheet
 
-    def info(self) -> SessionInfo:
-        """The session as it is now."""
-        return session_info(self.record, self._desk, self.kernel_state, self.activity.last, self._succession.info)
+    def info(self, access: Access = "owner") -> SessionInfo:
+        """The session as it is now, for somebody who may do so much there."""
+        last, kernel = self.activity.last, self._succession.info
+        return session_info(self.record, self._desk, self.kernel_state, last, kernel, access)
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
@@ -186,6 +201,36 @@ class Session:
         with desk.visitors:
             return await poll(desk.journal, desk.cells, asked, lambda: self.kernel_state)
 
+    # -- sharing -------------------------------------------------------------------------------------------------------
+
+    def share(self, asked: hop.ShareSession) -> SessionShares:
+        """Let a user in, or change what he may do. Raises InvalidArgument (the owner), LimitExceeded
+        (shares_per_session; disk)."""
+        if asked.user_id == self.record.owner:
+            raise InvalidArgument("user", "another user than the owner of the session")
+        others = [share for share in self.record.shares if share.user_id != asked.user_id]
+        if len(others) >= self._settings.shares_per_session:
+            raise LimitExceeded("shares_per_session", self._settings.shares_per_session)
+        shares = [*others, Share(asked.user_id, asked.user, asked.access)]
+        if len(others) < len(self.record.shares):  # he keeps his place
+            places = [share.user_id for share in self.record.shares]
+            shares.sort(key=lambda share: places.index(share.user_id))
+        self._store(shares=shares)
+        return SessionShares(self.record.id, shares)
+
+    def unshare(self, asked: hop.UnshareSession) -> SessionShares:
+        """Let a user in no longer; what he waits for ends at once. His cells that wait or run go on: they are the
+        session's. Raises InvalidArgument (it is not shared with such a user), LimitExceeded (disk)."""
+        name = asked.user.lower()
+        # The name of a removed user can be another's by now: then both are meant
+        leaving = [share for share in self.record.shares if asked.user == share.user_id or name == share.user.lower()]
+        if not leaving:
+            raise InvalidArgument("user", "the name of a user with whom the session is shared")
+        self._store(shares=[share for share in self.record.shares if share not in leaving])
+        for share in leaving:
+            self.guests.send_away(share.user_id)
+        return SessionShares(self.record.id, self.record.shares)
+
     # -- life ----------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -198,13 +243,13 @@ class Session:
         while self._stopping is not None:
             await asyncio.wait([self._stopping])
         if self.record.closed:
-            self._store(msgspec.structs.replace(self.record, closed=False))
+            self._store(closed=False)
             self._touch()
 
     async def close(self) -> None:
         """Close it until `reopen`: cells end as `closed`, the kernel ends. Raises LimitExceeded(disk)."""
         if not self.record.closed:
-            self._store(msgspec.structs.replace(self.record, closed=True))
+            self._store(closed=True)
         await self.stop()
 
     async def close_with(self, notice: Notice) -> None:
@@ -336,7 +381,9 @@ class Session:
     def _touch(self) -> None:
         self.activity.touch(utcnow())
 
-    def _store(self, record: SessionRecord) -> None:
+    def _store(self, **changes: Any) -> None:
+        """Change the record. Raises LimitExceeded (disk)."""
+        record = msgspec.structs.replace(self.record, **changes)
         store(self._around.directory, record)
         self.record = record
         self.activity.rewritten()
@@ -353,7 +400,7 @@ class Session:
 
     def _adopt_workdir(self, workdir: str) -> None:
         """Have the files there, where there are none yet. Raises LimitExceeded(disk), OSError."""
-        self._store(msgspec.structs.replace(self.record, workdir=workdir))
+        self._store(workdir=workdir)
 
     def _deliver(self, channel: ChannelName, message: Message) -> None:
         self._desk.router.route(channel, message)

@@ -5,11 +5,11 @@ import builtins
 import logging
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from kernel_bridge import deletion
+from kernel_bridge import access, deletion
 from kernel_bridge.adoption import Found
 from kernel_bridge.clock import rfc3339, utcnow
 from kernel_bridge.culler import Culler
@@ -21,7 +21,7 @@ from kernel_bridge.kernel_pool import KernelPool
 from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.record import SessionRecord, load_all, short_id, store
 from kernel_bridge.recoveries import Recoveries
-from kernel_bridge.results import SessionClosed, SessionInfo, SessionList, SessionOpened
+from kernel_bridge.results import Access, SessionClosed, SessionInfo, SessionList, SessionOpened
 from kernel_bridge.session import Session
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.tally import Tally
@@ -112,36 +112,45 @@ class Sessions:
             except Exception:  # one damaged session must not end the host
                 log.exception("session_not_tended session=%s", short_id(session.record.id))
 
-    def get(self, caller: Caller, session: str) -> Session:
-        """The caller's session. Raises SessionNotFound, the same whether it is missing or somebody else's."""
+    def get(self, caller: Caller, session: str, needs: Access = "owner") -> Session:
+        """A session in which the caller may do what `needs` says.
+
+        Raises SessionNotFound, the same whether it is missing or somebody else's; AccessDenied, if it is shared with
+        the caller, but not for that.
+        """
         found = self._sessions.get(session)
-        if found is None or found.record.owner != caller.user_id:
+        access.check(found and found.record, caller, session, needs)
+        if found is None:
             raise SessionNotFound(session)
         return found
 
-    def get_recovered(self, caller: Caller, session: str) -> Session | None:
+    def get_recovered(self, caller: Caller, session: str, needs: Access = "owner") -> Session | None:
         """As `get`; None if it is still to be recovered."""
-        found = self.get(caller, session)
+        found = self.get(caller, session, needs)
         return None if session in self._recoveries else found
 
-    async def recovered(self, caller: Caller, session: str) -> Session:
+    async def recovered(self, caller: Caller, session: str, needs: Access = "owner") -> Session:
         """As `get`, once the session knows what a host that crashed left of it. Calls keep their order."""
-        found = self.get(caller, session)
+        found = self.get(caller, session, needs)
         await self._recoveries.done(session)
+        access.check(found.record, caller, session, needs)  # it may have been unshared meanwhile
         return found
 
     async def open(self, asked: OpenSession) -> SessionOpened:
-        """Attach to `session`, or open a new one.
+        """Attach to `session`, or open a new one. A reader is let in as the session is: he neither opens a closed one
+        again nor starts its kernel.
 
-        Raises SessionNotFound, KernelspecNotFound, InvalidArgument (`kernel` and `session` differ), LimitExceeded
-        (sessions_per_user), KernelStartFailed (only with `start`; the session is there all the same).
+        Raises SessionNotFound, AccessDenied (a reader with `start`), KernelspecNotFound, InvalidArgument (`kernel` and
+        `session` differ), LimitExceeded (sessions_per_user), KernelStartFailed (only with `start`; the session is
+        there all the same).
         """
         closed: str | None = None
         if asked.session is not None:
-            session = await self.recovered(asked.caller, asked.session)
+            session = await self.recovered(asked.caller, asked.session, "write" if asked.start else "read")
             if asked.kernel is not None and asked.kernel != session.record.kernelspec:
                 raise InvalidArgument("kernel", f"{session.record.kernelspec}, the kernel of this session, or nothing")
-            await session.reopen()
+            if access.of(session.record, asked.caller) != "read":
+                await session.reopen()
         else:
             spec = await self.kernelspecs.get(asked.kernel or await self.kernelspecs.default())
             closed = await self._make_room(asked.caller)
@@ -151,8 +160,11 @@ class Sessions:
         return SessionOpened(session.record.id, session.record.kernelspec, closed)
 
     async def list(self, caller: Caller, limit: int, after: str | None) -> SessionList:
-        """The caller's sessions, oldest first, from behind `after`. Raises InvalidArgument (no such `after`)."""
-        mine = await self._mine(caller)
+        """The caller's sessions and those shared with him, oldest first, from behind `after`.
+
+        Raises InvalidArgument (no such `after`).
+        """
+        mine = await self._recover_all(one for one in self._sessions.values() if access.of(one.record, caller))
         if after is not None:
             ids = [session.record.id for session in mine]
             if after not in ids:
@@ -160,7 +172,7 @@ class Sessions:
             mine = mine[ids.index(after) + 1 :]
         page = mine[:limit]
         more = page[-1].record.id if len(mine) > len(page) and page else None
-        return SessionList([info for session in page if (info := _info(session)) is not None], more)
+        return SessionList([info for session in page if (info := _info(session, caller)) is not None], more)
 
     async def close(self, caller: Caller, session: str, *, delete: bool) -> SessionClosed:
         """Close a session; with `delete` its record, log, cells and files go too.
@@ -225,7 +237,8 @@ class Sessions:
     async def _make_room(self, caller: Caller) -> str | None:
         """Stay below the limit of open sessions: the oldest never used one is closed, else the oldest idle one."""
         limit = self._settings.sessions_per_user
-        mine = [session for session in await self._mine(caller) if not session.record.closed]
+        owned = await self._recover_all(one for one in self._sessions.values() if one.record.owner == caller.user_id)
+        mine = [session for session in owned if not session.record.closed]
         if len(mine) < limit:
             return None
         unused = [session for session in mine if not session.used and session.idle_without_kernel]
@@ -236,11 +249,11 @@ class Sessions:
         await victim.close()
         return victim.record.id
 
-    async def _mine(self, caller: Caller) -> builtins.list[Session]:
-        mine = [session for session in self._sessions.values() if session.record.owner == caller.user_id]
-        for session in mine:
+    async def _recover_all(self, chosen: Iterable[Session]) -> builtins.list[Session]:
+        found = [*chosen]
+        for session in found:
             await self._recoveries.done(session.record.id)
-        return mine
+        return found
 
     def _was_used(self, session: Session) -> bool:
         """Whether it left anything on the disk beside its record: a log, or a directory of its kernel's."""
@@ -257,10 +270,10 @@ class Sessions:
         await asyncio.to_thread(deletion.delete, directory, self._factory.place.workdirs, session.record)
 
 
-def _info(session: Session) -> SessionInfo | None:
+def _info(session: Session, caller: Caller) -> SessionInfo | None:
     """What is shown of a session; None if its files are gone or damaged, which its owner's other ones outlive."""
     try:
-        return session.info()
+        return session.info(access.of(session.record, caller) or "read")
     except OSError:
         log.exception("session_unreadable session=%s", short_id(session.record.id))
         return None

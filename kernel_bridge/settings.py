@@ -55,6 +55,8 @@ class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """cells of one session that may wait"""
     sessions_per_user: Count = 64
     """open sessions of one user; one more closes the oldest that is not in use"""
+    shares_per_session: Count = 100
+    """users with whom one session is shared"""
     cell_output_bytes: Count = 1 << 20
     """bound of the folded outputs of one cell; the log has the rest"""
     export_bytes: Count = 64 << 20

@@ -81,6 +81,7 @@ def _expected(entry: Method[Any]) -> Iterator[type[Exception]]:
     names = {member.name for member in entry.reader.members}
     if "session" in names:
         yield bridge_errors.SessionNotFound
+        yield bridge_errors.AccessDenied
     if "cell" in names and bridge_errors.CellConflict not in entry.raises:
         yield bridge_errors.CellNotFound
     if "kernel" in names:
@@ -108,5 +109,5 @@ def _data(name: str, kinds: tuple[type[Exception], ...]) -> type[Struct] | None:
     if not types:
         return None
     always = [(fact, kind) for fact, kind in types.items() if fact not in errors.OPTIONAL_FACTS]
-    sometimes = [(fact, kind, None) for fact, kind in types.items() if fact in errors.OPTIONAL_FACTS]
+    sometimes = [(fact, kind | None, None) for fact, kind in types.items() if fact in errors.OPTIONAL_FACTS]
     return defstruct(f"{name.replace(' ', '')}Data", [*always, *sometimes], frozen=True, omit_defaults=True)

@@ -102,6 +102,12 @@ TABLE: dict[type[Exception], Entry] = {
     auth_errors.Forbidden: Entry(
         -32003, "Forbidden", ("scope",), when="the token does not have the scope of this method: use another one"
     ),
+    bridge_errors.AccessDenied: Entry(
+        -32003,
+        "Forbidden",
+        ("access",),
+        when="the session is shared with you, but not for this (`access`: write, or owner): ask its owner",
+    ),
     auth_errors.TooManyLogins: Entry(
         -32004, "RateLimited", ("retry_after_s",), when="too many at this moment: call again after `retry_after_s`"
     ),
@@ -175,8 +181,8 @@ TABLE: dict[type[Exception], Entry] = {
     ),
 }
 
-# A null `newest` says nothing: only a cursor beyond the log has one.
-OPTIONAL_FACTS = frozenset({"newest"})
+# A null `newest` says nothing: only a cursor beyond the log has one. Forbidden has one of `scope` and `access`.
+OPTIONAL_FACTS = frozenset({"newest", "scope", "access"})
 
 
 def is_known(error: Exception) -> bool:

@@ -50,6 +50,7 @@ OF_ERRORS: Mapping[str, str] = MappingProxyType(
         "newest": "seq of the newest event, if the cursor lies beyond it",
         "reason": "why",
         "scope": "the scope that the token lacks",
+        "access": "what the call needs: `write`, or `owner`, which nobody can be given",
         "retry_after_s": "seconds after which a retry makes sense",
         "limit": "the setting that was reached, or `disk`",
         "value": "the value of that setting; null for the disk",

@@ -39,6 +39,7 @@ Scopes = Annotated[
     list[Literal["evaluate", "read", "manage"]],
     Meta(min_length=1, max_length=3, description="an array of one or more of `evaluate`, `read`, `manage`"),
 ]
+UserName = Annotated[str, Meta(min_length=1, max_length=64, description="the name of a user")]
 TokenName = Annotated[str, Meta(min_length=1, max_length=64, description="a string of 1 to 64 printable characters")]
 
 
@@ -162,6 +163,20 @@ class CloseSessionParams(Struct, frozen=True, forbid_unknown_fields=True):
     session: SessionId | None = None
     delete: Flag = False
     """whether to remove record, log, cells and files too"""
+
+
+class ShareSessionParams(Struct, frozen=True, forbid_unknown_fields=True):
+    user: UserName
+    """name of the user who is let in"""
+    access: Annotated[Literal["read", "write"], Meta(description="`read` or `write`")] = "read"
+    """`read`: to see cells and output; `write`: to run code, interrupt and answer input, too"""
+    session: SessionId | None = None
+
+
+class UnshareSessionParams(Struct, frozen=True, forbid_unknown_fields=True):
+    user: UserName
+    """name, or id, of a user with whom the session is shared"""
+    session: SessionId | None = None
 
 
 class CreateTokenParams(Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
+from auth.tokens import SCOPES
 from rpc.context import Context
 from rpc.params import TOKEN, ParamsReader
 
@@ -43,23 +44,28 @@ def method(
     *,
     params: type[P],
     result: Any,
+    scope: str | None,
     token: bool = True,
-    scope: str | None = "evaluate",
     raises: tuple[type[Exception], ...] = (),
     websocket: bool = False,
 ) -> Callable[[Handler[P]], Method[P]]:
     """Turn a handler into a Method; a Registry then finds it in its module.
 
-    `token`: whether a call needs one; `scope`: what the token must allow (None: any token will do); `raises`: errors
+    `scope`: what the token must allow, one of SCOPES. It has no default, so that nobody opens a method by forgetting
+    it: None, any token will do, has to be written down. `token`: whether a call needs one at all; `raises`: errors
     that do not follow from params and scope; `websocket`: it is there over WebSockets only (both for the documents).
+
+    Raises ValueError: no such scope, or one where no token is asked for.
     """
+    if scope is not None and (scope not in SCOPES or not token):
+        raise ValueError(f"{name}: expected a scope of {', '.join(SCOPES)}, or None; without a token None")
 
     def wrap(handler: Handler[P]) -> Method[P]:
         reader = ParamsReader(params)
         if any(member.name == TOKEN for member in reader.members):
             raise TypeError(f"{name}: `{TOKEN}` is the transport's own member")
         doc = " ".join((inspect.getdoc(handler) or "").split("\n\n")[0].split())
-        return Method(name, params, result, token, scope if token else None, doc, handler, reader, raises, websocket)
+        return Method(name, params, result, token, scope, doc, handler, reader, raises, websocket)
 
     return wrap
 

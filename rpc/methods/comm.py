@@ -10,7 +10,7 @@ from rpc.registry import method
 _KERNEL_ERRORS = (KernelStartFailed, KernelDied, KernelBusy)
 
 
-@method("comm_open", params=CommOpenParams, result=kernel_results.CommSent, raises=_KERNEL_ERRORS)
+@method("comm_open", params=CommOpenParams, result=kernel_results.CommSent, scope="evaluate", raises=_KERNEL_ERRORS)
 async def comm_open(context: Context, params: CommOpenParams) -> hop.Answer[kernel_results.CommSent]:
     """Open a comm to a target that the kernel has registered; the kernel is started if it does not run.
 
@@ -31,7 +31,7 @@ async def comm_open(context: Context, params: CommOpenParams) -> hop.Answer[kern
     return await context.ask(request, _extra_s(context))
 
 
-@method("comm_msg", params=CommMsgParams, result=kernel_results.CommSent, raises=_KERNEL_ERRORS)
+@method("comm_msg", params=CommMsgParams, result=kernel_results.CommSent, scope="evaluate", raises=_KERNEL_ERRORS)
 async def comm_msg(context: Context, params: CommMsgParams) -> hop.Answer[kernel_results.CommSent]:
     """Send a message to a comm, to change a widget's value for instance.
 
@@ -51,7 +51,7 @@ async def comm_msg(context: Context, params: CommMsgParams) -> hop.Answer[kernel
     return await context.ask(request, _extra_s(context))
 
 
-@method("comm_close", params=CommMsgParams, result=kernel_results.CommSent, raises=_KERNEL_ERRORS)
+@method("comm_close", params=CommMsgParams, result=kernel_results.CommSent, scope="evaluate", raises=_KERNEL_ERRORS)
 async def comm_close(context: Context, params: CommMsgParams) -> hop.Answer[kernel_results.CommSent]:
     """Close a comm."""
     _check(params)

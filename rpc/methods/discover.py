@@ -8,7 +8,7 @@ from rpc.messages import Nothing
 from rpc.registry import method
 
 
-@method("rpc.discover", params=Nothing, result=OpenRpcDocument, token=False)
+@method("rpc.discover", params=Nothing, result=OpenRpcDocument, scope=None, token=False)
 async def discover(context: Context, _: Nothing) -> OpenRpcDocument:  # noqa: ARG001 (every handler has one)
     """The OpenRPC document of this service, the same as `GET /openrpc.json`. It needs no token.
 

@@ -8,7 +8,7 @@ from rpc.messages import EvaluateParams
 from rpc.registry import method
 
 
-@method("evaluate", params=EvaluateParams, result=results.Cell, raises=(CellConflict,))
+@method("evaluate", params=EvaluateParams, result=results.Cell, scope="evaluate", raises=(CellConflict,))
 async def evaluate(context: Context, params: EvaluateParams) -> hop.Answer[results.Cell]:
     """Queue a cell and return it when it is done or `wait` is over, in the same shape; the cell goes on.
 

@@ -10,7 +10,7 @@ from rpc.registry import method
 _KERNEL_ERRORS = (KernelStartFailed, KernelDied, KernelBusy)
 
 
-@method("complete", params=CompleteParams, result=results.Completion, raises=_KERNEL_ERRORS)
+@method("complete", params=CompleteParams, result=results.Completion, scope="evaluate", raises=_KERNEL_ERRORS)
 async def complete(context: Context, params: CompleteParams) -> hop.Answer[results.Completion]:
     """What may stand at `cursor_pos`: `text` of a match replaces code[cursor_start:cursor_end]."""
     check_code(context.services.settings, params.code)
@@ -24,7 +24,9 @@ async def complete(context: Context, params: CompleteParams) -> hop.Answer[resul
     return await context.ask(request, _extra_s(context))
 
 
-@method("is_complete", params=IsCompleteParams, result=kernel_results.CodeStatus, raises=_KERNEL_ERRORS)
+@method(
+    "is_complete", params=IsCompleteParams, result=kernel_results.CodeStatus, scope="evaluate", raises=_KERNEL_ERRORS
+)
 async def is_complete(context: Context, params: IsCompleteParams) -> hop.Answer[kernel_results.CodeStatus]:
     """Whether `code` can be run as it is, or a prompt should ask for a further line."""
     check_code(context.services.settings, params.code)
@@ -37,7 +39,7 @@ async def is_complete(context: Context, params: IsCompleteParams) -> hop.Answer[
     return await context.ask(request, _extra_s(context))
 
 
-@method("inspect", params=InspectParams, result=results.Inspection, raises=_KERNEL_ERRORS)
+@method("inspect", params=InspectParams, result=results.Inspection, scope="evaluate", raises=_KERNEL_ERRORS)
 async def inspect(context: Context, params: InspectParams) -> hop.Answer[results.Inspection]:
     """What is known of the object at `cursor_pos`: text, docstring, signature and, at `detail_level` 1, source.
 

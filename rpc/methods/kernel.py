@@ -7,7 +7,7 @@ from rpc.messages import InputReplyParams, InSessionParams, InterruptParams, Not
 from rpc.registry import method
 
 
-@method("interrupt", params=InterruptParams, result=results.Interruption)
+@method("interrupt", params=InterruptParams, result=results.Interruption, scope="evaluate")
 async def interrupt(context: Context, params: InterruptParams) -> hop.Answer[results.Interruption]:
     """Interrupt what runs, or the given `cell`: a queued one is cancelled. Returns which step worked."""
     request = hop.Interrupt(
@@ -19,7 +19,9 @@ async def interrupt(context: Context, params: InterruptParams) -> hop.Answer[res
     return await context.ask(request, context.services.settings.interrupt_s)
 
 
-@method("input_reply", params=InputReplyParams, result=results.InputTaken, raises=(NotWaitingForInput,))
+@method(
+    "input_reply", params=InputReplyParams, result=results.InputTaken, scope="evaluate", raises=(NotWaitingForInput,)
+)
 async def input_reply(context: Context, params: InputReplyParams) -> hop.Answer[results.InputTaken]:
     """Answer an input_request event; the first answer wins."""
     return await context.ask(
@@ -33,7 +35,9 @@ async def input_reply(context: Context, params: InputReplyParams) -> hop.Answer[
     )
 
 
-@method("restart", params=InSessionParams, result=kernel_results.Restarted, raises=(KernelStartFailed,))
+@method(
+    "restart", params=InSessionParams, result=kernel_results.Restarted, scope="evaluate", raises=(KernelStartFailed,)
+)
 async def restart(context: Context, params: InSessionParams) -> hop.Answer[kernel_results.Restarted]:
     """Put a new kernel in place of the session's, which keeps its directory and log; answers when it is ready.
 
@@ -45,7 +49,13 @@ async def restart(context: Context, params: InSessionParams) -> hop.Answer[kerne
     return await context.ask(request, settings.kernel_start_s + settings.interrupt_s)
 
 
-@method("kernel_info", params=InSessionParams, result=kernel_results.KernelInfo, raises=(KernelStartFailed,))
+@method(
+    "kernel_info",
+    params=InSessionParams,
+    result=kernel_results.KernelInfo,
+    scope="evaluate",
+    raises=(KernelStartFailed,),
+)
 async def kernel_info(context: Context, params: InSessionParams) -> hop.Answer[kernel_results.KernelInfo]:
     """What the session's kernel said of itself when it started; it is started if it does not run."""
     request = hop.KernelInfo(

@@ -25,6 +25,7 @@ _OPENING_ERRORS = (LimitExceeded, KernelStartFailed)
     "login",
     params=LoginParams,
     result=LoggedIn,
+    scope=None,
     token=False,
     raises=(LoginFailed, TooManyLogins, DatabaseUnavailable, HostUnavailable, *_OPENING_ERRORS),
 )
@@ -78,7 +79,7 @@ async def whoami(context: Context, _: Nothing) -> Identity:
     )
 
 
-@method("open_session", params=OpenSessionParams, result=results.SessionOpened, raises=_OPENING_ERRORS)
+@method("open_session", params=OpenSessionParams, result=results.SessionOpened, scope="manage", raises=_OPENING_ERRORS)
 async def open_session(context: Context, params: OpenSessionParams) -> hop.Answer[results.SessionOpened]:
     """Open one more session of this user, or attach to `session`, which opens a closed one again.
 
@@ -105,13 +106,13 @@ async def session_info(context: Context, params: InSessionParams) -> hop.Answer[
 
 @method("list_sessions", params=ListSessionsParams, result=results.SessionList, scope="read")
 async def list_sessions(context: Context, params: ListSessionsParams) -> hop.Answer[results.SessionList]:
-    """The sessions of this user, page by page."""
+    """The sessions of this user, and those that others share with him (`access` tells), page by page."""
     return await context.ask(
         hop.ListSessions(caller=context.caller, request_id=context.request_id, limit=params.limit, after=params.after)
     )
 
 
-@method("close_session", params=CloseSessionParams, result=results.SessionClosed)
+@method("close_session", params=CloseSessionParams, result=results.SessionClosed, scope="manage")
 async def close_session(context: Context, params: CloseSessionParams) -> hop.Answer[results.SessionClosed]:
     """Stop a session's kernel and end its cells; `delete` removes record, logs, cells and files too."""
     return await context.ask(

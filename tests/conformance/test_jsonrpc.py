@@ -43,29 +43,29 @@ class One(Struct, frozen=True):
     a: Integer
 
 
-@method("subtract", params=Pair, result=int, token=False)
+@method("subtract", params=Pair, result=int, scope=None, token=False)
 async def subtract(_: Context, params: Pair) -> int:
     return params.minuend - params.subtrahend
 
 
-@method("sum", params=Three, result=int, token=False)
+@method("sum", params=Three, result=int, scope=None, token=False)
 async def sum_(_: Context, params: Three) -> int:
     return params.a + params.b + params.c
 
 
-@method("notify_sum", params=Three, result=None, token=False)
+@method("notify_sum", params=Three, result=None, scope=None, token=False)
 async def notify_sum(_: Context, params: Three) -> None: ...
 
 
-@method("update", params=Five, result=None, token=False)
+@method("update", params=Five, result=None, scope=None, token=False)
 async def update(_: Context, params: Five) -> None: ...
 
 
-@method("notify_hello", params=One, result=None, token=False)
+@method("notify_hello", params=One, result=None, scope=None, token=False)
 async def notify_hello(_: Context, params: One) -> None: ...
 
 
-@method("get_data", params=Nothing, result=list[Any], token=False)
+@method("get_data", params=Nothing, result=list[Any], scope=None, token=False)
 async def get_data(_: Context, params: Nothing) -> list[Any]:
     return ["hello", 5]
 

@@ -15,7 +15,7 @@ from rpc.methods import REGISTRY
 from tests.e2e.client import CallFailed, Client
 from tests.e2e.conftest import SHORT
 from tests.e2e.example_matching import Bindings, Mismatch
-from tests.e2e.service import Service, running
+from tests.e2e.service import Service, kernelwire, running
 
 EXAMPLES = examples.load()
 RETRY_S = 30.0
@@ -25,6 +25,8 @@ RETRY_S = 30.0
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One of its own: an example ends all tokens of its user."""
     with running(tmp_path_factory.mktemp("examples") / "state", extra=SHORT) as service:
+        add = ("user", "add", "ann", "--password-stdin", "--state-dir", str(service.state_dir))
+        kernelwire(*add, home=service.state_dir.parent, stdin="correct horse battery staple").check_returncode()
         yield service
 
 

@@ -54,6 +54,8 @@ CALLS: dict[str, Call] = {
     "session_info": Call(_in_session(), lambda info: info["kernel_state"]),
     "list_sessions": Call(_nothing),
     "close_session": Call(_in_session()),
+    "share_session": Call(_in_session(user="admin", access="write")),
+    "unshare_session": Call(_in_session(user="admin")),
     "refresh": Call(_nothing),
     "logout_all": Call(_nothing),
     "create_token": Call(lambda _: {"scopes": ["read"]}),

@@ -60,6 +60,8 @@ EXPECTED: dict[str, dict[str, Answer]] = {
     ),
     "list_sessions": _row(),
     "close_session": _row(),
+    "share_session": _row(),
+    "unshare_session": _row(),
     "refresh": _front(),
     "logout_all": _front(),
     "create_token": _front(),

@@ -95,6 +95,7 @@ class Stage:
         if not attach:
             await wire.ask("evaluate", session=self._session, code="'first'", cell="first")
         spare = await wire.ask("login", **login | {"session": self._session})
+        await wire.ask("share_session", session=self._session, user="admin")
         made = await wire.ask("create_token", scopes=["read"])
         subscribed = await wire.ask("subscribe", session=self._session)
         return Scene(

@@ -34,6 +34,7 @@ PASSWORD = "correct horse"
 EXPIRES_AT = 1_800_000_000
 
 ANN = User("u1", "ann", disabled=False, generation=1, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+BEN = User("u2", "ben", disabled=False, generation=1, created_at=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def cell(**changes: Any) -> results.Cell:
@@ -72,6 +73,8 @@ RESULTS: dict[type[Any], type[Any]] = {
     hop.ListKernels: results.Kernelspecs,
     hop.ListSessions: results.SessionList,
     hop.CloseSession: results.SessionClosed,
+    hop.ShareSession: results.SessionShares,
+    hop.UnshareSession: results.SessionShares,
     hop.GetCell: results.Cell,
     hop.Stats: Stats,
     hop.SessionInfo: results.SessionInfo,
@@ -111,6 +114,8 @@ class FakeBridge:
             hop.OpenSession: results.SessionOpened(SESSION, "python3", None),
             hop.ListSessions: results.SessionList([], None),
             hop.CloseSession: results.SessionClosed(SESSION, closed=True, deleted=False),
+            hop.ShareSession: results.SessionShares(SESSION, []),
+            hop.UnshareSession: results.SessionShares(SESSION, []),
             hop.Complete: results.Completion([], 0, 0),
             hop.Inspect: results.Inspection(False, None, "", {}),
             hop.PollOutput: results.Page([], 0, 0, "none", None),
@@ -161,6 +166,11 @@ class FakeAuthenticator:
         if (username, password) != (ANN.name, PASSWORD):
             raise LoginFailed
         return ANN
+
+    async def find_user(self, name: str) -> User | None:
+        if not self.database_up:
+            raise DatabaseUnavailable(2.0)
+        return BEN if name == BEN.name else ANN if name == ANN.name else None
 
     def issue(
         self, user: User, session: str | None, kernel: str | None, scopes: tuple[str, ...] = ALL_SCOPES

@@ -222,7 +222,7 @@ async def test_the_log_has_facts_and_no_secrets(caplog: pytest.LogCaptureFixture
 
 
 async def test_a_result_that_cannot_be_encoded_is_a_defect_of_ours() -> None:
-    @method("odd", params=Nothing, result=None, token=False)
+    @method("odd", params=Nothing, result=None, scope=None, token=False)
     async def odd(context: Context, params: Nothing) -> object:
         return object()
 
@@ -231,7 +231,7 @@ async def test_a_result_that_cannot_be_encoded_is_a_defect_of_ours() -> None:
 
 
 async def test_nan_never_leaves() -> None:
-    @method("nan", params=Nothing, result=None, token=False)
+    @method("nan", params=Nothing, result=None, scope=None, token=False)
     async def nan(context: Context, params: Nothing) -> object:
         return [float("nan"), float("inf")]
 

@@ -11,7 +11,7 @@ from rpc.methods import REGISTRY
 from rpc.registry import Registry, method
 
 
-@method("ping", params=Nothing, result=str, token=False)
+@method("ping", params=Nothing, result=str, scope=None, token=False)
 async def ping(context: Context, params: Nothing) -> str:
     """Answer with
     pong.
@@ -43,7 +43,19 @@ def test_no_method_has_a_param_called_token() -> None:
     async def handler(context: Context, params: Params) -> None: ...
 
     with pytest.raises(TypeError, match="token"):
-        method("m", params=Params, result=None)(handler)
+        method("m", params=Params, result=None, scope="read")(handler)
+
+
+def test_a_scope_has_to_be_said() -> None:
+    unscoped: Any = method
+    with pytest.raises(TypeError, match="scope"):
+        unscoped("m", params=Nothing, result=None)
+
+
+@pytest.mark.parametrize(("scope", "token"), [("root", True), ("", True), ("read", False)])
+def test_a_scope_must_be_one_that_a_token_can_have(scope: str, token: bool) -> None:
+    with pytest.raises(ValueError, match="expected a scope of evaluate, read, manage, admin"):
+        method("m", params=Nothing, result=None, scope=scope, token=token)
 
 
 def test_a_module_gives_its_methods() -> None:
@@ -63,7 +75,7 @@ def test_the_methods_of_the_contract() -> None:
         "open_session", "list_sessions", "close_session", "evaluate", "complete",
         "inspect", "poll_output", "subscribe", "unsubscribe", "interrupt", "input_reply", "list_kernels", "get_cell",
         "session_info", "restart", "is_complete", "kernel_info", "history", "list_cells", "export_notebook",
-        "comm_open", "comm_msg", "comm_close", "rpc.discover",
+        "comm_open", "comm_msg", "comm_close", "share_session", "unshare_session", "rpc.discover",
     }  # fmt: skip
     assert [name for name, entry in REGISTRY.items() if not entry.token] == ["login", "rpc.discover"]
     assert {entry.scope for entry in REGISTRY.values()} <= {None, *ALL_SCOPES}
@@ -85,6 +97,8 @@ def test_the_methods_of_the_contract() -> None:
         ("kernel_info", "session"),
         ("session_info", "session"),
         ("restart", "session"),
+        ("share_session", "user access session"),
+        ("unshare_session", "user session"),
         ("history", "session limit after results max_bytes"),
         ("list_cells", "session outputs limit after max_bytes"),
         ("export_notebook", "session outputs"),
