@@ -10,15 +10,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from auth import passwords, secret
+from auth import passwords
 from auth.database import Database, default_url
-from auth.errors import DatabaseUnavailable, InvalidToken, LoginFailed, TooManyLogins, UserNotFound
+from auth.errors import (
+    DatabaseUnavailable,
+    InvalidToken,
+    LoginFailed,
+    StateDirError,
+    TooManyLogins,
+    UserNotFound,
+)
 from auth.password_checker import PasswordChecker
 from auth.revocations import Revocable, Revocations
 from auth.script_tokens import ScriptTokens, TokenPage, Wanted
-from auth.secret import Keys
+from auth.secret import KeyFile, Keys
 from auth.settings import AuthSettings
 from auth.standing import Standing
+from auth.throttle import LoginThrottle
 from auth.tokens import ALL_SCOPES, Claims, Clock, TokenSigner
 from auth.users import Credentials, User, Users
 
@@ -26,6 +34,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _DATABASE_THREADS = 4
+_KEYS_S = 1.0
+"""how often the file of the keys is looked at"""
 
 
 class Authenticator:
@@ -35,11 +45,21 @@ class Authenticator:
     """
 
     def __init__(
-        self, keys: Keys, database: Database, settings: AuthSettings | None = None, clock: Clock = time.time
+        self,
+        keys: Keys,
+        database: Database,
+        settings: AuthSettings | None = None,
+        clock: Clock = time.time,
+        key_file: KeyFile | None = None,
     ) -> None:
+        """`key_file`: where `keys` are from; `watch` then takes those that replace them."""
         self._settings = settings or AuthSettings()
         self._clock = clock
         self._signer = TokenSigner(keys, clock)
+        self._key_file = key_file
+        self._throttle = LoginThrottle(
+            self._settings.login_failures_per_user, self._settings.login_failures_per_address, clock
+        )
         self._database = database
         self._users = Users(database)
         self._revocations = Revocations(database)
@@ -58,7 +78,8 @@ class Authenticator:
         """
         settings = settings or AuthSettings()
         database = Database(settings.database_url or default_url(state_dir))
-        return cls(secret.load(state_dir), database, settings)
+        key_file = KeyFile(state_dir)
+        return cls(key_file.keys, database, settings, key_file=key_file)
 
     @property
     def database_up(self) -> bool:
@@ -70,15 +91,19 @@ class Authenticator:
         """Whether a refresh ever worked. Until then `check` goes by signature and expiry, and by log-outs here."""
         return self._standing.known
 
-    async def log_in(self, username: str, password: str) -> User:
-        """The user, whose tokens count here from now on.
+    async def log_in(self, username: str, password: str, address: str = "") -> User:
+        """The user, whose tokens count here from now on. `address`: of the client, for the throttle.
 
         Raises: LoginFailed (same words and same work whether the user is unknown or disabled, or the password is
-        wrong), TooManyLogins, DatabaseUnavailable (within `database_wait_s`).
+        wrong), LoginThrottled, TooManyLogins, DatabaseUnavailable (within `database_wait_s`).
         """
+        self._throttle.check(username, address)
         found = await self._ask(lambda: self._users.credentials(username))
         matches = await self._passwords.verify(found and found.password_hash, password)
+        # Once more: of many tries at the same time those beyond the limit must not learn what they came to
+        self._throttle.check(username, address)
         if found is None or not matches or found.user.disabled:
+            self._throttle.failed(username, address)
             raise LoginFailed
         if passwords.needs_rehash(found.password_hash):
             await self._rehash(found, password)
@@ -196,14 +221,39 @@ class Authenticator:
         self._database_up = True
 
     async def watch(self) -> None:
-        """Refreshes every `revocation_refresh_s` until it is cancelled, whether the database is there or away.
+        """Refreshes every `revocation_refresh_s` until it is cancelled, whether the database is there or away, and
+        takes keys that were replaced.
 
         Any other end is a fault of the program: the owner must not go on without it.
         """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._refreshing(), name="revocations")
+            tasks.create_task(self._watching_keys(), name="keys")
+
+    def take_keys(self) -> None:
+        """Go on with the keys in the file, if they are others. What is no file of keys changes nothing."""
+        if self._key_file is None:
+            return
+        try:
+            keys = self._key_file.changed()
+        except StateDirError as error:
+            _log.error("keys_kept reason=%s", error)
+            return
+        if keys is not None:
+            self._signer.replace(keys)
+            _log.info("keys_taken count=%d", len(keys.keys))
+
+    async def _refreshing(self) -> None:
         while True:
             with contextlib.suppress(DatabaseUnavailable):
                 await self.refresh()
             await asyncio.sleep(self._settings.revocation_refresh_s)
+
+    async def _watching_keys(self) -> None:
+        """Apart from the database, which may take its time to answer."""
+        while True:
+            self.take_keys()
+            await asyncio.sleep(min(_KEYS_S, self._settings.revocation_refresh_s))
 
     async def close(self) -> None:
         """Ends threads and connections, within `database_wait_s` and the time of a hash. Idempotent."""

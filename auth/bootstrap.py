@@ -35,7 +35,7 @@ def bootstrap(state_dir: Path, settings: AuthSettings | None = None) -> Bootstra
     Raises: StateDirInsecure, StateDirUnusable, BadDatabaseUrl, DatabaseUnavailable, SchemaTooNew.
     """
     settings = settings or AuthSettings()
-    secret.load_or_create(state_dir)
+    secret.load_or_create(state_dir, time.time())
     with contextlib.closing(Database(settings.database_url or default_url(state_dir))) as database:
         database.upgrade()
         ScriptTokens(database, settings).purge(time.time())

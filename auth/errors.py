@@ -3,6 +3,7 @@
     AuthError
     +-- LoginFailed                log in with another name or password
     +-- TooManyLogins              log in again after `retry_after_s`
+    +-- LoginThrottled             the same, for this name or from this address
     +-- InvalidToken               log in again; `reason` says why
     +-- Forbidden                  use a token that has `scope`
     +-- DatabaseUnavailable        call again after `retry_after_s`; sessions go on meanwhile
@@ -48,6 +49,14 @@ class LoginFailed(AuthError):
 class TooManyLogins(AuthError):
     def __init__(self, retry_after_s: float = 1.0) -> None:
         super().__init__("too many people are logging in at this moment; try again shortly")
+        self.retry_after_s = retry_after_s
+
+
+class LoginThrottled(AuthError):
+    """The same words whether the user exists or not, and whether the name or the address failed too often."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"too many log-ins have failed; try again in {retry_after_s:g} s")
         self.retry_after_s = retry_after_s
 
 

@@ -76,15 +76,35 @@ def create_once(path: Path, content: bytes) -> bytes:
     raise StateDirUnusable(path, "another process keeps removing it")
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Put a file (mode 0600) with `content` in the place of `path`, whole or not at all: it is written under another
+    name and then renamed. Raises: StateDirUnusable."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        try:
+            _write_new(draft, content)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync_dir(path.parent)
+    except OSError as error:
+        raise StateDirUnusable(path, error.strerror or str(error)) from error
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        file.write(content)
+        file.flush()
+        os.fsync(fd)
+
+
 def _link_new(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-                file.write(content)
-                file.flush()
-                os.fsync(fd)
+            _write_new(draft, content)
             with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
         finally:

@@ -10,6 +10,13 @@ Count = Annotated[int, Meta(ge=1)]
 DatabaseUrl = Annotated[
     str, Meta(min_length=1, description="sqlite:////absolute/path of a file", extra={"secret": True})
 ]
+Rate = Annotated[
+    str,
+    Meta(
+        pattern=r"^(off|[1-9][0-9]{0,5}/([1-9][0-9]{0,3} )?(second|minute|hour|day)s?)$",
+        description="a rate such as 20/minute or 20/5 minutes, or off",
+    ),
+]
 
 
 class AuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +36,10 @@ class AuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """passwords checked at the same time: each takes 19 MiB and a core for some 20 ms"""
     logins_waiting: Annotated[int, Meta(ge=0)] = 64
     """log-ins that may wait for their turn; more get RateLimited"""
+    login_failures_per_user: Rate = "40/minute"
+    """failed log-ins under one name, whether there is such a user or not; then RateLimited, in each front"""
+    login_failures_per_address: Rate = "20/minute"
+    """failed log-ins from one address (IPv6: one /64); fewer than a user's, so that one place locks nobody out"""
     revocation_refresh_s: Seconds = 1.0
     """how often revocations and users' states are read; a log-out is known everywhere after this and a query"""
     database_wait_s: Seconds = 5.0

@@ -66,10 +66,15 @@ class TokenSigner:
     """Signs with the newest key, verifies with all. No I/O; may be shared between threads."""
 
     def __init__(self, keys: Keys, clock: Clock = time.time) -> None:
-        self._signer = Signer(keys.keys, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+        self._signer = _signer(keys)
         self._decoder = msgspec.msgpack.Decoder(Claims)
         self._clock = clock
         self._known: dict[str, Claims] = {}
+
+    def replace(self, keys: Keys) -> None:
+        """Go on with other keys: tokens of those that are gone are no tokens any more."""
+        self._signer = _signer(keys)
+        self._known.clear()
 
     def sign(self, claims: Claims) -> str:
         """The token. Raises: ValueError if it would be longer than MAX_CHARS."""
@@ -106,3 +111,7 @@ class TokenSigner:
             self._known.clear()
         self._known[text] = claims
         return claims
+
+
+def _signer(keys: Keys) -> Signer:
+    return Signer(keys.keys, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)

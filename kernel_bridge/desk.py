@@ -13,6 +13,7 @@ from kernel_bridge.kernel_slot import KernelSlot
 from kernel_bridge.record import SessionRecord
 from kernel_bridge.router import Router
 from kernel_bridge.settings import BridgeSettings
+from kernel_bridge.stored_bytes import StoredBytes
 from kernel_bridge.tally import Tally
 from kernel_bridge.waiting_kernel import WaitingKernel
 
@@ -28,6 +29,7 @@ class Surroundings:
     open_kernel: Callable[[SessionRecord, Deliver, DeliverExit], Awaitable[Kernel]]
     adopt_kernel: Callable[[Survivor, Deliver, DeliverExit], Kernel]
     tally: Tally = field(default_factory=Tally)
+    stored: StoredBytes = field(default_factory=StoredBytes)
 
 
 @dataclass(slots=True)
@@ -56,6 +58,10 @@ class Desk:
     def can_be_left(self) -> bool:
         """Whether nobody is at it, no cell waits or runs, and all is written."""
         return not self.visitors.count and self.cells.all_ended and self.journal.settled
+
+    def has(self, cell: str) -> bool:
+        """Whether there is such a cell: then to evaluate it again stores nothing."""
+        return self.cells.live(cell) is not None or self.journal.has_finished(cell)
 
     @classmethod
     def open(cls, session: str, around: Surroundings, slot: KernelSlot, on_change: Callable[[], None]) -> "Desk":

@@ -79,6 +79,11 @@ class Journal:
         return self.events.newest
 
     @property
+    def stored_bytes(self) -> int:
+        """Size of both files, all segments of the log together."""
+        return self.events.stored_bytes + self._cells.size
+
+    @property
     def settled(self) -> bool:
         """Whether the disk has taken everything."""
         return self.events.settled and not self._unwritten

@@ -21,12 +21,14 @@ class RestingLog:
         self._tally = tally
         self._due: datetime | None = None
 
-    def tend(self, now: datetime) -> None:
-        """Drop segments that are too old, if it is time to look. Holds nothing open. Raises OSError."""
+    def tend(self, now: datetime) -> bool:
+        """Drop segments that are too old, if it is time to look; whether it was. Holds nothing open. Raises OSError."""
         if self._due is not None and now >= self._due:
             self._due = now + timedelta(seconds=SWEEP_S)
             log = EventLog.open(self._directory, self._limits, tally=self._tally)
             log.retain()
             log.close()
-        elif self._due is None:
+            return True
+        if self._due is None:
             self._due = now + timedelta(seconds=random.uniform(0, SWEEP_S))  # noqa: S311  no secret
+        return False

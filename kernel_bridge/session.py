@@ -45,6 +45,7 @@ from kernel_bridge.results import (
     Share,
 )
 from kernel_bridge.session_info import session_info
+from kernel_bridge.stored_bytes import size_of
 from kernel_bridge.succession import RESTARTED, Succession
 from kernel_bridge.takeover import Takeover
 from kernel_bridge.tally import SessionShare
@@ -53,6 +54,10 @@ from kernel_bridge.worksheet import Worksheet
 
 LEAVE_S = 600.0
 """a session without a kernel that nobody uses for so long holds nothing in memory; its next use reads its files"""
+
+TOO_MUCH_STORED = (
+    "what is kept of your sessions takes too much room: close_session(delete: true) those you need no more"
+)
 
 log = logging.getLogger("kernelwire.bridge.session")
 
@@ -76,6 +81,8 @@ class Session:
         self._succession = Succession()
         self._stopping: asyncio.Task[None] | None = None
         self._share = SessionShare(around.tally)
+        self._stored = around.stored.share(record.owner)
+        self._stored.update(size_of(around.directory))
         self._count()
 
     # -- state ---------------------------------------------------------------------------------------------------------
@@ -138,9 +145,12 @@ class Session:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def evaluate(self, asked: hop.Evaluate) -> LiveCell | Raw:
-        """As Cells.evaluate. Raises SessionNotFound(closed) besides."""
+        """As Cells.evaluate. Raises SessionNotFound(closed), LimitExceeded (stored_bytes_per_user) besides."""
         self._must_be_open()
         self._touch()
+        limit = self._settings.stored_bytes_per_user
+        if self._around.stored.of(self.record.owner) > limit and (asked.cell is None or not self._desk.has(asked.cell)):
+            raise LimitExceeded("stored_bytes_per_user", limit, TOO_MUCH_STORED)
         return self._desk.cells.evaluate(asked)
 
     def cell(self, cell: str) -> Cell | Raw:
@@ -279,6 +289,7 @@ class Session:
         await self.stop()
         self.release()
         self._share.leave()
+        self._stored.update(0)
 
     async def stop(self) -> None:
         """End kernel and cells; the session stays open. Callers at the same time share one stop, which none can cut."""
@@ -334,9 +345,11 @@ class Session:
         """See Journal.tend and Activity.save. What nobody uses leaves memory: at once when the session is closed."""
         self.activity.save()
         if self._open_desk is None:
-            self._resting_log.tend(now)
+            if self._resting_log.tend(now):
+                self._stored.update(size_of(self._around.directory))
             return
         self._open_desk.journal.tend()
+        self._stored.update(self._open_desk.journal.stored_bytes)
         if not (self.idle_without_kernel and self._open_desk.can_be_left and self._stopping is None):
             self._idle_since = None
         elif self._idle_since is None:
@@ -363,6 +376,8 @@ class Session:
     def _count(self) -> None:
         queued = len(self._open_desk.cells.runner.queue) if self._open_desk is not None else 0
         self._share.update(closed=self.record.closed, kernel=self.kernel_state, queued=queued)
+        if self._open_desk is not None:
+            self._stored.update(self._open_desk.journal.stored_bytes)
 
     @property
     def _desk(self) -> Desk:

@@ -22,8 +22,9 @@ from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.record import SessionRecord, load_all, short_id, store
 from kernel_bridge.recoveries import Recoveries
 from kernel_bridge.results import Access, SessionClosed, SessionInfo, SessionList, SessionOpened
-from kernel_bridge.session import Session
+from kernel_bridge.session import TOO_MUCH_STORED, Session
 from kernel_bridge.settings import BridgeSettings
+from kernel_bridge.stored_bytes import StoredBytes
 from kernel_bridge.tally import Tally
 
 log = logging.getLogger("kernelwire.bridge.sessions")
@@ -53,6 +54,7 @@ class Sessions:
         self._culler = Culler(settings, self._was_used, self._drop)
         self.tally = Tally()
         self.pool = KernelPool(factory, kernelspecs, settings, self.tally)
+        self.stored = StoredBytes()
 
     def load(self) -> None:
         """Know the sessions of earlier hosts. A record that cannot be read is left where it is and said in the log."""
@@ -153,6 +155,7 @@ class Sessions:
                 await session.reopen()
         else:
             spec = await self.kernelspecs.get(asked.kernel or await self.kernelspecs.default())
+            self._check_stored(asked.caller)
             closed = await self._make_room(asked.caller)
             session = self._create(asked.caller, spec.name)
         if asked.start:
@@ -213,7 +216,13 @@ class Sessions:
     def _add(self, record: SessionRecord) -> Session:
         factory = self._factory
         around = Surroundings(
-            self._directory / record.id, self._settings, self.pool.take, factory.open, factory.adopt, self.tally
+            self._directory / record.id,
+            self._settings,
+            self.pool.take,
+            factory.open,
+            factory.adopt,
+            self.tally,
+            self.stored,
         )
         session = Session(record, around)
         self._sessions[record.id] = session
@@ -233,6 +242,12 @@ class Sessions:
             shutil.rmtree(self._directory / record.id, ignore_errors=True)
             raise
         return self._add(record)
+
+    def _check_stored(self, caller: Caller) -> None:
+        """Raises LimitExceeded (stored_bytes_per_user)."""
+        limit = self._settings.stored_bytes_per_user
+        if self.stored.of(caller.user_id) > limit:
+            raise LimitExceeded("stored_bytes_per_user", limit, TOO_MUCH_STORED)
 
     async def _make_room(self, caller: Caller) -> str | None:
         """Stay below the limit of open sessions: the oldest never used one is closed, else the oldest idle one."""

@@ -55,6 +55,8 @@ class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """cells of one session that may wait"""
     sessions_per_user: Count = 64
     """open sessions of one user; one more closes the oldest that is not in use"""
+    stored_bytes_per_user: Count = 32 << 30
+    """records and logs of all sessions of one user; beyond it new cells and sessions are refused, reading goes on"""
     shares_per_session: Count = 100
     """users with whom one session is shared"""
     cell_output_bytes: Count = 1 << 20

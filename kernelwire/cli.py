@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from auth.errors import AuthError
 from kernelwire import __version__
-from kernelwire.commands import call, completion, config, doctor, host, login, logout, serve, token, user
+from kernelwire.commands import call, completion, config, doctor, host, key, login, logout, serve, token, user
 from kernelwire.commands.options import Run
 from kernelwire.errors import Failed, WrongUsage, words_of
 
-COMMANDS = (serve, call, login, logout, user, token, config, doctor, host, completion)
+COMMANDS = (serve, call, login, logout, user, token, key, config, doctor, host, completion)
 """In the order of the help."""
 
 

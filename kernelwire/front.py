@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from auth.audit import AuditLog
 from auth.authenticator import Authenticator
 from auth.errors import DatabaseUnavailable
 from kernel_bridge.client import HostClient
@@ -49,6 +50,7 @@ async def run_front(
         loop.add_signal_handler(signal.SIGHUP, _reload, certificate)
     client = HostClient(state_dir, __version__, settings.bridge.hop_silence_s)
     authenticator = Authenticator.open(state_dir, settings.auth)
+    audit = AuditLog.of(state_dir, settings.audit)
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(client.run(), name="host-client"),
@@ -58,12 +60,13 @@ async def run_front(
         try:
             with contextlib.suppress(DatabaseUnavailable):
                 await authenticator.refresh()
-            services = Services.of(client, authenticator, __version__, settings.rpc, tracer, name)
+            services = Services.of(client, authenticator, __version__, settings.rpc, tracer, name, audit)
             await _serve(listener, certificate, life, services, client, stop)
         finally:
             for task in background:
                 task.cancel()
             await authenticator.close()
+            await audit.close()
             life.close()
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from auth.audit import AuditSettings
 from auth.settings import AuthSettings
 from kernel_bridge.settings import BridgeSettings
 from kernelwire import settings_file
@@ -61,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state_dir: str = ""
     """where everything is kept; resolved, it is absolute, and by default `kernelwire` where users' state goes"""
     serve: ServeSettings = ServeSettings()
+    audit: AuditSettings = AuditSettings()
     auth: AuthSettings = AuthSettings()
     bridge: BridgeSettings = BridgeSettings()
     log: LogSettings = LogSettings()

@@ -1,11 +1,13 @@
 """The HTTP application: routes, middlewares, life cycle."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from rpc import answer_headers
+from rpc.connection import TICK_S
 from rpc.context import Services
 from rpc.dispatch import Dispatcher
 from rpc.documents import DocumentsEndpoint
@@ -42,9 +44,24 @@ def create_app(services: Services, registry: Mapping[str, Method[Any]] = REGISTR
     app.router.add_get("/openapi.json", documents.openapi)
     app.router.add_get("/openrpc.json", documents.openrpc)
     app.router.add_get("/metrics", MetricsEndpoint(services, sockets).metrics)
+    app.cleanup_ctx.append(_watch_tokens)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_drain)
     return app
+
+
+async def _watch_tokens(app: web.Application) -> AsyncIterator[None]:
+    """End long polls whose token was revoked, as long as the application runs."""
+    watching = asyncio.create_task(_end_void_polls(app[SERVICES]), name="tokens")
+    yield
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _end_void_polls(services: Services) -> None:
+    while True:
+        await asyncio.sleep(TICK_S)
+        services.long_polls.end_void(services.authenticator.check)
 
 
 async def _drain(app: web.Application) -> None:

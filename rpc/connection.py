@@ -41,6 +41,8 @@ class Line:
     socket: web.WebSocketResponse
     writer: AbstractStreamWriter
     transport: asyncio.Transport
+    address: str = ""
+    """the client's IP address; empty if it has none"""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +68,7 @@ class Connection:
         self._settings = front.services.settings
         self._socket = line.socket
         self._transport = line.transport
+        self._address = line.address
         self._outlet = Outlet(line.socket, line.writer, self._settings.ws_held_bytes)
         self._liveness = Liveness(self._outlet, line.transport, self._settings.ws_ping_s, self._settings.ws_silence_s)
         self._subscriptions = OwnSubscriptions(front.subscriptions, self._outlet, request_id)
@@ -206,7 +209,9 @@ class Connection:
         await message.sent.wait()
 
     async def _answer(self, body: bytes, message: _Message) -> None:
-        exchange = Exchange(message.request_id, self._token, None, message.budget, self, message.sent)
+        exchange = Exchange(
+            message.request_id, self._token, None, message.budget, self, message.sent, address=self._address
+        )
         try:
             answer = await self._dispatched(body, exchange)
             if answer is not None:

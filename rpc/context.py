@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import structs
 
+from auth.audit import AuditLog, Fact
 from auth.authenticator import ALL_SCOPES
 from auth.errors import InvalidToken
 from auth.revocations import Revocable
@@ -16,7 +17,7 @@ from kernel_bridge import hop
 from kernel_bridge.tracing import Span, Tracer
 from rpc.errors import InvalidParams, MethodNotFound
 from rpc.lifecycle import Lifecycle
-from rpc.limits import AnswerBudget, LongPolls
+from rpc.limits import AnswerBudget, Hold, LongPolls, OfUsers
 from rpc.messages import Subscribed, SubscribeParams
 from rpc.metrics import Metrics
 from rpc.settings import RpcSettings
@@ -46,7 +47,7 @@ class Authenticator(Protocol):
     @property
     def database_up(self) -> bool: ...
 
-    async def log_in(self, username: str, password: str) -> User: ...
+    async def log_in(self, username: str, password: str, address: str = "") -> User: ...
 
     async def find_user(self, name: str) -> User | None: ...
 
@@ -98,7 +99,9 @@ class Services:
     settings: RpcSettings
     lifecycle: Lifecycle
     long_polls: LongPolls
+    calls: OfUsers
     metrics: Metrics
+    audit: AuditLog
     tracer: Tracer | None = None
     """None while calls are not traced"""
 
@@ -111,12 +114,23 @@ class Services:
         settings: RpcSettings | None = None,
         tracer: Tracer | None = None,
         worker: str = "",
+        audit: AuditLog | None = None,
     ) -> "Services":
-        """Services of a front that begins."""
+        """Services of a front that begins. `audit`: None records nothing."""
         settings = settings or RpcSettings()
-        polls = LongPolls(settings.long_polls)
-        metrics = Metrics(version, worker)
-        return cls(bridge, authenticator, version, worker, settings, Lifecycle(), polls, metrics, tracer)
+        return cls(
+            bridge,
+            authenticator,
+            version,
+            worker,
+            settings,
+            Lifecycle(),
+            LongPolls(settings.long_polls),
+            OfUsers("calls_at_once", settings.calls_at_once, "at most {} calls of one user may be under way at once"),
+            Metrics(version, worker),
+            audit or AuditLog(None),
+            tracer,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +149,8 @@ class Exchange:
     """is set when every call has been sent to the host, so that nothing that is read later overtakes it"""
     traceparent: str | None = None
     """the client's span, as it came"""
+    address: str = ""
+    """the client's IP address; empty if it has none"""
 
 
 @dataclass(slots=True)
@@ -189,6 +205,19 @@ class Context:
         """A token was made by this call: the WebSocket that it came by, if it did, uses it from now on."""
         if self.exchange.peer is not None:
             self.exchange.peer.adopt(token, self.token)
+
+    def waiting(self, wait_s: float) -> Hold:
+        """Around what may wait for `wait_s` seconds: see LongPolls.hold."""
+        return self.services.long_polls.hold(self.claims.user_id, wait_s, self.token or "")
+
+    def record(self, event: str, **facts: Fact) -> None:
+        """Note in the audit log what happened: by whom, from where, in which request."""
+        if not self.services.audit.enabled:
+            return
+        who = {"user_id": self.holder.user_id, "user": self.holder.user} if self.holder is not None else {}
+        self.services.audit.record(
+            event, **{**who, "address": self.exchange.address, "request_id": self.request_id, **facts}
+        )
 
     def wait_s(self, wait: float) -> float:
         """How long the answer may take: nobody waits for that of a notification."""

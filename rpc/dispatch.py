@@ -9,6 +9,7 @@ import asyncio
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -40,19 +41,36 @@ class Dispatcher:
         self._methods = Methods({name: self._runner(entry) for name, entry in registry.items()}, self._unknown)
 
     async def dispatch(
-        self, body: bytes, authorization: Sequence[str], request_id: str, traceparent: str | None = None
+        self,
+        body: bytes,
+        authorization: Sequence[str],
+        request_id: str,
+        traceparent: str | None = None,
+        address: str = "",
     ) -> bytes | None:
         """The answer to `body`, or None if nothing in it asks for one.
 
-        `authorization` are the request's Authorization headers. The calls of a batch start in its order and run at
-        the same time. When this coroutine is cancelled, every call has been sent and stops waiting; cells run on.
+        `authorization` are the request's Authorization headers, `address` is the client's. The calls of a batch start
+        in its order and run at the same time. When this coroutine is cancelled, every call has been sent and stops
+        waiting; cells run on.
 
         Raises InvalidToken when a header is bad and some call needs a token; nothing was run then.
         """
         received = self._read(body)
         if isinstance(received, Rejected):
             return msgspec.json.encode(self._refuse(received, request_id))
-        exchange = self._exchange(received, authorization, request_id, traceparent)
+        exchange = self._exchange(
+            received,
+            authorization,
+            Exchange(
+                request_id,
+                None,
+                None,
+                AnswerBudget(self._services.settings.batch_answer_bytes),
+                traceparent=traceparent,
+                address=address,
+            ),
+        )
         return await self._answer_envelope(received, exchange)
 
     async def dispatch_message(self, body: bytes, exchange: Exchange) -> bytes | None:
@@ -80,15 +98,11 @@ class Dispatcher:
             return None
         return msgspec.json.encode([response] if received.batch else response)
 
-    def _exchange(
-        self, received: Envelope, authorization: Sequence[str], request_id: str, traceparent: str | None
-    ) -> Exchange:
-        budget = AnswerBudget(self._services.settings.batch_answer_bytes)
+    def _exchange(self, received: Envelope, authorization: Sequence[str], anonymous: Exchange) -> Exchange:
         if not authorization or not any(self._needs_token(item) for item in received.items):
-            return Exchange(request_id, None, None, budget, traceparent=traceparent)
+            return anonymous
         token = bearer.parse(authorization)
-        claims = self._services.authenticator.check(token)
-        return Exchange(request_id, token, claims, budget, traceparent=traceparent)
+        return replace(anonymous, token=token, claims=self._services.authenticator.check(token))
 
     def _needs_token(self, item: Item | Rejected) -> bool:
         return isinstance(item, Item) and item.method in self._with_token
@@ -177,7 +191,14 @@ class Dispatcher:
         if entry.token:
             context.holder = self._authorize(entry, context.exchange, token)
             context.token = token or context.exchange.token
-        result = await entry.handler(context, params)
+            calls, user_id = self._services.calls, context.holder.user_id
+            calls.begin(user_id)
+            try:
+                result = await entry.handler(context, params)
+            finally:
+                calls.end(user_id)
+        else:
+            result = await entry.handler(context, params)
         encoded = result.raw if isinstance(result, hop.Answer) else msgspec.json.encode(result)
         context.exchange.budget.take(len(encoded))
         return Raw(encoded)

@@ -6,6 +6,7 @@ from aiohttp import StreamReader, web
 
 from auth.errors import InvalidToken
 from rpc import http_errors
+from rpc.arrival import ARRIVAL
 from rpc.context import Services
 from rpc.dispatch import Dispatcher
 from rpc.errors import InvalidRequest
@@ -36,6 +37,7 @@ class Endpoint:
                     request.headers.getall("Authorization", ()),
                     request[REQUEST_ID],
                     request.headers.get("traceparent"),
+                    request[ARRIVAL].address if ARRIVAL in request else "",
                 )
             except InvalidToken as error:
                 raise http_errors.unauthorized(error) from None

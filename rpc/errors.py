@@ -111,6 +111,7 @@ TABLE: dict[type[Exception], Entry] = {
     auth_errors.TooManyLogins: Entry(
         -32004, "RateLimited", ("retry_after_s",), when="too many at this moment: call again after `retry_after_s`"
     ),
+    auth_errors.LoginThrottled: Entry(-32004, "RateLimited", ("retry_after_s",)),
     auth_errors.TooManyTokens: Entry(
         -32005, "LimitExceeded", ("limit", "value"), when="the user has as many long-lived tokens as may be: revoke one"
     ),

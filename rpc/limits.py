@@ -1,65 +1,122 @@
 """Limits that the front itself keeps."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
 
+from auth.errors import InvalidToken
 from kernel_bridge.errors import LimitExceeded
 from rpc.errors import InvalidParams
 from rpc.settings import RpcSettings
 
 
 @dataclass(slots=True)
-class LongPolls:
-    """How many calls of each user wait right now."""
+class OfUsers:
+    """How much of something each user has right now, at most `limit`, which is the setting `name`."""
 
+    name: str
     limit: int
-    _waiting: dict[str, int] = field(default_factory=dict[str, int])
-
-    def hold(self, user_id: str, wait_s: float) -> "_Hold":
-        """Count one call for as long as the block runs; a call that does not wait (`wait_s` 0) is free.
-
-        The block raises LimitExceeded, and counts nothing, when the user has `limit` of them already.
-        """
-        return _Hold(self, user_id if wait_s > 0 else None)
+    words: str
+    _counts: dict[str, int] = field(default_factory=dict[str, int])
 
     def begin(self, user_id: str) -> None:
-        """Raises LimitExceeded."""
-        waiting = self._waiting.get(user_id, 0)
-        if waiting >= self.limit:
-            raise LimitExceeded("long_polls", self.limit, f"at most {self.limit} calls of one user may wait at once")
-        self._waiting[user_id] = waiting + 1
+        """One more. Raises LimitExceeded."""
+        count = self._counts.get(user_id, 0)
+        if count >= self.limit:
+            raise LimitExceeded(self.name, self.limit, self.words.format(self.limit))
+        self._counts[user_id] = count + 1
 
     def end(self, user_id: str) -> None:
-        waiting = self._waiting[user_id] - 1
-        if waiting:
-            self._waiting[user_id] = waiting
+        count = self._counts[user_id] - 1
+        if count:
+            self._counts[user_id] = count
         else:
-            del self._waiting[user_id]
+            del self._counts[user_id]
+
+    @property
+    def total(self) -> int:
+        """Of all users."""
+        return sum(self._counts.values())
+
+
+class LongPolls:
+    """The calls that wait right now: how many of each user, and with which token, so that they end with it."""
+
+    def __init__(self, limit: int) -> None:
+        self.users = OfUsers("long_polls", limit, "at most {} calls of one user may wait at once")
+        self.held: dict[asyncio.Task[object], str] = {}
+        """by the task of the call its token"""
+        self.void: dict[asyncio.Task[object], InvalidToken] = {}
+        """calls that are to end, and why"""
+
+    def hold(self, user_id: str, wait_s: float, token: str = "") -> "Hold":
+        """Count one call for as long as the block runs; a call that does not wait (`wait_s` 0) is free.
+
+        The block raises LimitExceeded, and counts nothing, when the user has `limit` of them already; InvalidToken as
+        soon as `end_void` finds that its token was revoked.
+        """
+        return Hold(self, user_id if wait_s > 0 else None, token)
+
+    def end_void(self, check: Callable[[str], object]) -> None:
+        """End the calls whose token was revoked: for those `check` raises InvalidToken. One that has expired meanwhile
+        was good when the call was made, which is bounded: it gets its answer."""
+        faults: dict[str, InvalidToken | None] = {}
+        for task, token in tuple(self.held.items()):
+            if token not in faults:
+                faults[token] = _fault(check, token)
+            error = faults[token]
+            if error is not None and task not in self.void:
+                self.void[task] = error
+                task.cancel()
 
     @property
     def waiting(self) -> int:
         """Calls of all users that wait."""
-        return sum(self._waiting.values())
+        return self.users.total
+
+
+def _fault(check: Callable[[str], object], token: str) -> InvalidToken | None:
+    try:
+        check(token)
+    except InvalidToken as error:
+        return None if error.reason == "expired" else error
+    return None
 
 
 # A class, as every call passes it: a generator behind `contextmanager` costs several times as much.
-class _Hold:
-    __slots__ = ("_polls", "_user_id")
+class Hold:
+    """What LongPolls.hold returns."""
 
-    def __init__(self, polls: LongPolls, user_id: str | None) -> None:
+    __slots__ = ("_polls", "_task", "_token", "_user_id")
+
+    def __init__(self, polls: LongPolls, user_id: str | None, token: str) -> None:
         self._polls = polls
         self._user_id = user_id
+        self._token = token
+        self._task: asyncio.Task[object] | None = None
 
     def __enter__(self) -> None:
-        if self._user_id is not None:
-            self._polls.begin(self._user_id)
+        if self._user_id is None:
+            return
+        self._polls.users.begin(self._user_id)
+        self._task = asyncio.current_task() if self._token else None
+        if self._task is not None:
+            self._polls.held[self._task] = self._token
 
-    def __exit__(self, *_: object) -> None:
-        if self._user_id is not None:
-            self._polls.end(self._user_id)
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        if self._user_id is None:
+            return
+        self._polls.users.end(self._user_id)
+        if self._task is None:
+            return
+        del self._polls.held[self._task]
+        fault = self._polls.void.pop(self._task, None)
+        # else somebody else ends the call too, the client or the drain
+        if fault is not None and isinstance(error, asyncio.CancelledError) and self._task.uncancel() == 0:
+            raise fault
 
 
 @dataclass(slots=True)

@@ -36,6 +36,8 @@ class RpcSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """UTF-8 of `code` and of `user_expressions` together"""
     metadata_bytes: Count = 4096
     """JSON of a cell's `metadata`"""
+    calls_at_once: Count = 1000
+    """calls of one user that are under way at the same time in one front, long polls too"""
     long_polls: Count = 256
     """calls of one user that wait at the same time"""
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from auth.errors import InvalidToken
 from kernel_bridge.errors import LimitExceeded
 from rpc import bearer, http_errors, logs
+from rpc.arrival import ARRIVAL
 from rpc.connection import Connection, Front, Line
 from rpc.context import Services
 from rpc.dispatch import Dispatcher
@@ -64,7 +65,8 @@ class WebSocketEndpoint:
             writer = await socket.prepare(request)
             transport = request.transport
             if transport is not None:
-                await self._serve(Line(socket, writer, transport), token, request[REQUEST_ID])
+                line = Line(socket, writer, transport, request[ARRIVAL].address if ARRIVAL in request else "")
+                await self._serve(line, token, request[REQUEST_ID])
         return socket
 
     async def _serve(self, line: Line, token: str | None, request_id: str) -> None:

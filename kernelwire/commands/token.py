@@ -29,7 +29,7 @@ def add(commands: Subparsers) -> None:
 
 def run(given: argparse.Namespace) -> int:
     from auth.script_tokens import Wanted
-    from kernelwire import tokens
+    from kernelwire import audit, tokens
 
     chosen = resolved(given)
     with tokens.opened(chosen.state_dir, chosen.settings.auth) as desk:
@@ -38,6 +38,8 @@ def run(given: argparse.Namespace) -> int:
                 scopes = tuple(scope for scope in SCOPES if scope in (given.scope or SCOPES[:2]))
                 expires_in_s = given.days * _DAY_S if given.days is not None else None
                 token, token_id = desk.create(given.user, Wanted(scopes, given.name, expires_in_s))
+                facts = {"token_id": token_id, "owner": given.user, "scopes": list(scopes)}
+                audit.record(chosen.state_dir, chosen.settings.audit, "token_created", **facts)
                 # The token alone on standard output: token=$(kernelwire token create ...)
                 sys.stderr.write(f"id {token_id}; the token is shown this once:\n")
                 say(token)
@@ -46,6 +48,8 @@ def run(given: argparse.Namespace) -> int:
                     say(line)
             case _:
                 desk.revoke(given.user, given.token_id)
+                facts = {"token_id": given.token_id, "owner": given.user}
+                audit.record(chosen.state_dir, chosen.settings.audit, "token_revoked", **facts)
                 say(f"token {given.token_id} revoked")
     return 0
 

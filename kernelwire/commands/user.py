@@ -4,6 +4,14 @@ import argparse
 
 from kernelwire.commands.options import Subparsers, resolved, shared
 
+_EVENTS = {
+    "add": "user_added",
+    "passwd": "user_password_set",
+    "disable": "user_disabled",
+    "enable": "user_enabled",
+    "remove": "user_removed",
+}
+
 
 def add(commands: Subparsers) -> None:
     user = commands.add_parser(
@@ -41,7 +49,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    from kernelwire import users
+    from kernelwire import audit, users
 
     chosen = resolved(given)
     with users.opened(chosen.state_dir, chosen.settings.auth) as store:
@@ -51,4 +59,6 @@ def run(given: argparse.Namespace) -> int:
             users.change(store, given.name, given.action, chosen.state_dir)
         else:
             users.set_password(store, given.name, new=given.action == "add", from_stdin=given.password_stdin)
+    if given.action != "list":
+        audit.record(chosen.state_dir, chosen.settings.audit, _EVENTS[given.action], changed=given.name)
     return 0

@@ -1,5 +1,7 @@
 """Methods that run code."""
 
+import hashlib
+
 from kernel_bridge import hop, results
 from kernel_bridge.errors import CellConflict
 from rpc.context import Context
@@ -34,5 +36,9 @@ async def evaluate(context: Context, params: EvaluateParams) -> hop.Answer[resul
         user_expressions=params.user_expressions,
         timeout=params.timeout,
     )
-    with services.long_polls.hold(context.claims.user_id, wait_s):
+    if services.audit.enabled:
+        code = params.code.encode()
+        digest = hashlib.sha256(code).hexdigest()
+        context.record("evaluate", session=request.session, cell=params.cell, code_bytes=len(code), code_sha256=digest)
+    with context.waiting(wait_s):
         return await context.ask(request, wait_s)

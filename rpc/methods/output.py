@@ -23,5 +23,5 @@ async def poll_output(context: Context, params: PollOutputParams) -> hop.Answer[
         limit=params.limit,
         max_bytes=params.max_bytes,
     )
-    with context.services.long_polls.hold(context.claims.user_id, wait_s):
+    with context.waiting(wait_s):
         return await context.ask(request, wait_s)

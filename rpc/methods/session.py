@@ -1,6 +1,7 @@
 """Methods of log-in and sessions."""
 
-from auth.errors import DatabaseUnavailable, LoginFailed, TooManyLogins
+from auth.errors import DatabaseUnavailable, LoginFailed, LoginThrottled, TooManyLogins
+from auth.users import User
 from kernel_bridge import hop, results
 from kernel_bridge.errors import HostUnavailable, KernelStartFailed, LimitExceeded
 from rpc.context import Context
@@ -18,6 +19,12 @@ from rpc.messages import (
 from rpc.registry import method
 from rpc.times import rfc3339
 
+_OUTCOMES: dict[type[Exception], str] = {
+    LoginFailed: "failed",
+    LoginThrottled: "throttled",
+    TooManyLogins: "busy",
+    DatabaseUnavailable: "unavailable",
+}
 _OPENING_ERRORS = (LimitExceeded, KernelStartFailed)
 
 
@@ -27,7 +34,7 @@ _OPENING_ERRORS = (LimitExceeded, KernelStartFailed)
     result=LoggedIn,
     scope=None,
     token=False,
-    raises=(LoginFailed, TooManyLogins, DatabaseUnavailable, HostUnavailable, *_OPENING_ERRORS),
+    raises=(LoginFailed, LoginThrottled, TooManyLogins, DatabaseUnavailable, HostUnavailable, *_OPENING_ERRORS),
 )
 async def login(context: Context, params: LoginParams) -> LoggedIn:
     """Open a session, or attach to `session`, and return a token for user and session.
@@ -37,7 +44,7 @@ async def login(context: Context, params: LoginParams) -> LoggedIn:
     The user is checked first, so that a stranger learns nothing of sessions and kernelspecs.
     """
     authenticator = context.services.authenticator
-    user = await authenticator.log_in(params.username, params.password)
+    user = await _log_in(context, params)
     request = hop.OpenSession(
         caller=hop.Caller(user.id, user.name),
         request_id=context.request_id,
@@ -48,6 +55,7 @@ async def login(context: Context, params: LoginParams) -> LoggedIn:
     opened = (await context.ask(request, _start_s(context, params.start))).decode()
     context.session_id = opened.session
     token, claims = authenticator.issue(user, opened.session, opened.kernel)
+    _record_opened(context, opened, attached=params.session is not None, user_id=user.id, user=user.name)
     context.adopt(token)
     return LoggedIn(
         token=token,
@@ -63,6 +71,7 @@ async def login(context: Context, params: LoginParams) -> LoggedIn:
 async def logout(context: Context, _: Nothing) -> LoggedOut:
     """End this token. Its session and running cells go on."""
     await context.services.authenticator.revoke(context.claims)
+    context.record("token_revoked", token_id=context.claims.token_id, by="logout")
     return LoggedOut()
 
 
@@ -93,7 +102,10 @@ async def open_session(context: Context, params: OpenSessionParams) -> hop.Answe
         session=params.session,
         start=params.start,
     )
-    return await context.ask(request, _start_s(context, params.start))
+    answer = await context.ask(request, _start_s(context, params.start))
+    if context.services.audit.enabled:
+        _record_opened(context, answer.decode(), attached=params.session is not None)
+    return answer
 
 
 @method("session_info", params=InSessionParams, result=results.SessionInfo, scope="read")
@@ -115,14 +127,31 @@ async def list_sessions(context: Context, params: ListSessionsParams) -> hop.Ans
 @method("close_session", params=CloseSessionParams, result=results.SessionClosed, scope="manage")
 async def close_session(context: Context, params: CloseSessionParams) -> hop.Answer[results.SessionClosed]:
     """Stop a session's kernel and end its cells; `delete` removes record, logs, cells and files too."""
-    return await context.ask(
-        hop.CloseSession(
-            caller=context.caller,
-            request_id=context.request_id,
-            session=context.session(params.session),
-            delete=params.delete,
-        )
+    session = context.session(params.session)
+    answer = await context.ask(
+        hop.CloseSession(caller=context.caller, request_id=context.request_id, session=session, delete=params.delete)
     )
+    context.record("session_deleted" if params.delete else "session_closed", session=session)
+    return answer
+
+
+async def _log_in(context: Context, params: LoginParams) -> User:
+    """As Authenticator.log_in; whatever it comes to is recorded, with the name that was given."""
+    outcome = "ok"
+    try:
+        return await context.services.authenticator.log_in(params.username, params.password, context.exchange.address)
+    except (LoginFailed, LoginThrottled, TooManyLogins, DatabaseUnavailable) as error:
+        outcome = _OUTCOMES[type(error)]
+        raise
+    finally:
+        context.record("login", outcome=outcome, user=params.username)
+
+
+def _record_opened(context: Context, opened: results.SessionOpened, *, attached: bool, **who: str) -> None:
+    event = "session_attached" if attached else "session_opened"
+    context.record(event, session=opened.session, kernel=opened.kernel, **who)
+    if opened.closed_session is not None:
+        context.record("session_closed", session=opened.closed_session, by="sessions_per_user", **who)
 
 
 def _start_s(context: Context, start: bool) -> float:

@@ -27,7 +27,7 @@ async def share_session(context: Context, params: ShareSessionParams) -> hop.Ans
     user = await context.services.authenticator.find_user(params.user)
     if user is None:
         raise InvalidParams("user", "the name of a user")
-    return await context.ask(
+    answer = await context.ask(
         hop.ShareSession(
             caller=context.caller,
             request_id=context.request_id,
@@ -37,6 +37,8 @@ async def share_session(context: Context, params: ShareSessionParams) -> hop.Ans
             access=params.access,
         )
     )
+    context.record("session_shared", session=session, shared_with=user.id, access=params.access)
+    return answer
 
 
 @method("unshare_session", params=UnshareSessionParams, result=results.SessionShares, scope="manage")
@@ -45,11 +47,9 @@ async def unshare_session(context: Context, params: UnshareSessionParams) -> hop
 
     It needs no database, and works for users who were removed. Raises InvalidParams (`user`), AccessDenied.
     """
-    return await context.ask(
-        hop.UnshareSession(
-            caller=context.caller,
-            request_id=context.request_id,
-            session=context.session(params.session),
-            user=params.user,
-        )
+    session = context.session(params.session)
+    answer = await context.ask(
+        hop.UnshareSession(caller=context.caller, request_id=context.request_id, session=session, user=params.user)
     )
+    context.record("session_unshared", session=session, unshared=params.user)
+    return answer

@@ -32,6 +32,7 @@ async def refresh(context: Context, _: Nothing) -> Refreshed:
     if claims.session is None:
         raise BadTokenRequest("token", "a token of login; create_token makes a long-lived one")
     token, renewed = await context.services.authenticator.renew(claims)
+    context.record("token_created", token_id=renewed.token_id, session=claims.session, by="refresh")
     context.adopt(token)
     return Refreshed(
         token=token,
@@ -50,6 +51,7 @@ async def logout_all(context: Context, _: Nothing) -> LoggedOut:
     Raises InvalidToken, DatabaseUnavailable (then nothing has ended).
     """
     await context.services.authenticator.end_all(context.claims)
+    context.record("tokens_revoked", by="logout_all")
     return LoggedOut()
 
 
@@ -73,6 +75,7 @@ async def create_token(context: Context, params: CreateTokenParams) -> TokenCrea
         expires_at=params.expires_at.timestamp() if params.expires_at is not None else None,
     )
     token, claims = await context.services.authenticator.create_script_token(context.claims, wanted)
+    context.record("token_created", token_id=claims.token_id, scopes=list(claims.scopes), by="create_token")
     return TokenCreated(
         token=token,
         token_id=claims.token_id,
@@ -122,4 +125,5 @@ async def revoke_token(context: Context, params: RevokeTokenParams) -> TokenRevo
     Raises BadTokenRequest (`token_id`: none of list_tokens), DatabaseUnavailable.
     """
     await context.services.authenticator.revoke_script_token(context.claims, params.token_id)
+    context.record("token_revoked", token_id=params.token_id, by="revoke_token")
     return TokenRevoked(params.token_id)

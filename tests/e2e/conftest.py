@@ -17,6 +17,9 @@ SHORT = {
     "KERNELWIRE_BRIDGE__INTERRUPT_AGAIN_S": "1",
     "KERNELWIRE_BRIDGE__INTERRUPT_KILL_S": "1",
     "KERNELWIRE_RPC__DRAIN_S": "0.5",
+    # All tests come from one address, and some of them fail to log in on purpose
+    "KERNELWIRE_AUTH__LOGIN_FAILURES_PER_USER": "100000/minute",
+    "KERNELWIRE_AUTH__LOGIN_FAILURES_PER_ADDRESS": "100000/minute",
 }
 
 

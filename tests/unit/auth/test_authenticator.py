@@ -14,7 +14,7 @@ from auth import passwords
 from auth.authenticator import ALL_SCOPES, Authenticator
 from auth.bootstrap import bootstrap
 from auth.database import DATABASE_FILE, Database, default_url
-from auth.errors import DatabaseUnavailable, InvalidToken, LoginFailed, TooManyLogins
+from auth.errors import DatabaseUnavailable, InvalidToken, LoginFailed, LoginThrottled, TooManyLogins
 from auth.revocations import Revocations
 from auth.secret import Keys
 from auth.settings import AuthSettings
@@ -419,3 +419,30 @@ async def test_nothing_secret_is_logged(house: House, caplog: pytest.LogCaptureF
     for hidden in (PASSWORD, "a wrong password", token, STORED):
         assert hidden not in caplog.text
     house.bring_back()
+
+
+async def test_failures_block_a_name_whether_there_is_such_a_user_or_not(house: House) -> None:
+    front = house.front(AuthSettings(login_failures_per_user="3/minute", login_failures_per_address="off"))
+    said: dict[str, list[str]] = {"ada": [], "nobody": []}
+    for name, words in said.items():
+        for _ in range(5):
+            with pytest.raises((LoginFailed, LoginThrottled)) as caught:
+                await front.log_in(name, "wrong", "192.0.2.1")
+            words.append(f"{type(caught.value).__name__}: {caught.value}")
+    assert said["ada"] == said["nobody"]
+    assert said["ada"][2:] == [
+        "LoginFailed: wrong user name or password",
+        *["LoginThrottled: too many log-ins have failed; try again in 60 s"] * 2,
+    ]
+    with pytest.raises(LoginThrottled):  # the right password, too: a guess must not be told apart
+        await front.log_in("ada", PASSWORD)
+    house.clock.now += 60
+    assert (await front.log_in("ada", PASSWORD)).name == "ada"
+
+
+async def test_of_many_guesses_at_once_no_more_are_answered(house: House) -> None:
+    front = house.front(AuthSettings(login_failures_per_user="3/minute", login_failures_per_address="off"))
+    guesses = [front.log_in("ada", PASSWORD if n == 19 else f"wrong {n}") for n in range(20)]
+    outcomes = await asyncio.gather(*guesses, return_exceptions=True)
+    assert sum(isinstance(one, LoginFailed) for one in outcomes) <= 4  # two are checked at the same time
+    assert sum(isinstance(one, LoginThrottled) for one in outcomes) >= 16

@@ -11,6 +11,7 @@ def test_every_error_is_drawn_in_the_tree_and_reads_as_a_sentence() -> None:
     made = [
         errors.LoginFailed(),
         errors.TooManyLogins(),
+        errors.LoginThrottled(7.0),
         errors.InvalidToken("expired"),
         errors.Forbidden("read"),
         errors.DatabaseUnavailable(),

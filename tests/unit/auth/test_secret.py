@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from auth.errors import StateDirInsecure, StateDirUnusable
-from auth.secret import SECRET_FILE, Keys, load, load_or_create
+from auth.secret import SECRET_FILE, KeyFile, Keys, load, load_or_create, rotate
 
 LOAD = """\
 from auth.secret import load_or_create
@@ -64,3 +64,72 @@ def test_processes_that_start_at_once_end_with_the_same_key(
     answers = at_once(LOAD, state_dir)
     assert answers == [load(state_dir).keys[-1].hex()] * 3
     assert [path.name for path in state_dir.iterdir()] == [SECRET_FILE]
+
+
+DAY_S = 86_400
+
+
+def test_a_new_key_signs_and_the_old_one_verifies(state_dir: Path) -> None:
+    first = load_or_create(state_dir, 1000.0)
+    rotated = rotate(state_dir, 2000.0, DAY_S, revoke=False)
+    assert rotated == load(state_dir)
+    assert rotated.keys[0] == first.keys[0] != rotated.keys[1]
+    assert rotated.times == (1000, 2000)
+    assert (state_dir / SECRET_FILE).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in state_dir.iterdir()] == [SECRET_FILE]
+
+
+def test_a_key_goes_when_its_last_token_has_expired(state_dir: Path) -> None:
+    first = load_or_create(state_dir, 1000.0)
+    second = rotate(state_dir, 1000.0 + 9 * DAY_S, DAY_S, revoke=False)  # the first has signed until now
+    assert second.keys[0] == first.keys[0]
+    third = rotate(state_dir, 1000.0 + 10 * DAY_S, DAY_S, revoke=False)
+    assert third.keys[0] == second.keys[1]
+    assert len(third.keys) == 2
+
+
+def test_a_key_whose_age_nobody_knows_stays(state_dir: Path) -> None:
+    first = load_or_create(state_dir)
+    assert (state_dir / SECRET_FILE).read_text() == f"{first.keys[0].hex()}\n"
+    rotate(state_dir, 1000.0, DAY_S, revoke=False)
+    assert len(rotate(state_dir, 1001.0, DAY_S, revoke=False).keys) == 3
+
+
+def test_revoking_leaves_the_new_key_alone(state_dir: Path) -> None:
+    first = load_or_create(state_dir, 1000.0)
+    rotate(state_dir, 1500.0, DAY_S, revoke=False)
+    left = rotate(state_dir, 2000.0, DAY_S, revoke=True)
+    assert len(left.keys) == 1
+    assert left.keys[0] != first.keys[0]
+
+
+def test_a_key_file_tells_of_a_change_once(state_dir: Path) -> None:
+    load_or_create(state_dir, 1000.0)
+    file = KeyFile(state_dir)
+    assert file.changed() is None
+    rotated = rotate(state_dir, 2000.0, DAY_S, revoke=False)
+    assert file.changed() == rotated
+    assert file.changed() is None
+    (state_dir / SECRET_FILE).chmod(0o644)
+    (state_dir / SECRET_FILE).write_bytes(b"no key\n")
+    with pytest.raises(StateDirInsecure):
+        file.changed()
+    assert (file.changed(), file.keys) == (None, rotated)
+
+
+def test_the_id_of_a_key_tells_nothing_of_it(state_dir: Path) -> None:
+    keys = load_or_create(state_dir)
+    assert len(keys.ids[0]) == 8
+    assert keys.ids[0] not in keys.keys[0].hex()
+
+
+ROTATE = """\
+from auth.secret import rotate
+print(rotate(state_dir, 2000.0, 86400, revoke=False).keys[-1].hex())
+"""
+
+
+def test_rotations_at_once_lose_no_key(state_dir: Path, at_once: Callable[[str, Path], list[str]]) -> None:
+    load_or_create(state_dir, 1000.0)
+    made = at_once(ROTATE, state_dir)
+    assert {key.hex() for key in load(state_dir).keys[1:]} == set(made)

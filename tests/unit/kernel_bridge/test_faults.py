@@ -13,6 +13,7 @@ ALL = [
     errors.InvalidArgument("kernel", "python3"),
     errors.SessionNotFound("h.s"),
     errors.SessionNotFound("h.s", closed=True),
+    errors.AccessDenied("write"),
     errors.CellNotFound("c"),
     errors.CellConflict("c"),
     errors.KernelspecNotFound("x", ["python3", "ir"]),

@@ -160,7 +160,7 @@ class FakeAuthenticator:
     revoked: set[str] = field(default_factory=set[str])
     checks: int = 0
 
-    async def log_in(self, username: str, password: str) -> User:
+    async def log_in(self, username: str, password: str, address: str = "") -> User:
         if not self.database_up:
             raise DatabaseUnavailable(2.0)
         if (username, password) != (ANN.name, PASSWORD):

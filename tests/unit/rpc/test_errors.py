@@ -21,6 +21,7 @@ CONTRACT: list[tuple[int, str, set[str], Exception]] = [
     (-32002, "InvalidToken", {"reason"}, auth_errors.InvalidToken("expired")),
     (-32003, "Forbidden", {"scope"}, auth_errors.Forbidden("evaluate")),
     (-32003, "Forbidden", {"access"}, bridge_errors.AccessDenied("write")),
+    (-32004, "RateLimited", {"retry_after_s"}, auth_errors.LoginThrottled(2.0)),
     (-32004, "RateLimited", {"retry_after_s"}, auth_errors.TooManyLogins(1.0)),
     (-32005, "LimitExceeded", {"limit", "value"}, bridge_errors.LimitExceeded("disk", None)),
     (-32602, "Invalid params", {"member", "expected"}, auth_errors.BadTokenRequest("name", "letters")),
