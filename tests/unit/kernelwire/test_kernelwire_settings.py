@@ -145,7 +145,7 @@ def test_nothing_is_read_from_the_working_directory(tmp_path: Path, monkeypatch:
         ("queue_cells = 1", ":1: there is no setting queue_cells; the nearest is bridge.queue_cells"),
         ("bridge = 1", ":1: bridge: expected settings of this part, such as bridge."),
         ("[bridge.queue_cells]\nx = 1", "bridge.queue_cells"),
-        ("[xyz]\na = 1", ":2: there is no setting xyz.a; there are auth, bridge, "),
+        ("[xyz]\na = 1", ":2: there is no setting xyz.a; there are audit, auth, bridge, "),
         ("auth.database_url = 5", ":1: auth.database_url: expected sqlite:////absolute/path of a file, got something"),
         ("state_dir = 'here'", ":1: state_dir: expected an absolute path, or one that begins with ~, got 'here'"),
         ("[bridge\n", "expected TOML: "),
