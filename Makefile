@@ -7,12 +7,14 @@ TEST_STAMP := $(VENV)/.installed-tests
 BENCH_STAMP := $(VENV)/.installed-bench
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
+LOCKER := .venv-lock
+LOCKER_STAMP := $(LOCKER)/.installed
 ARGS ?=
 # OpenRPC's meta-schema and that of the JSON Schema in it: on no Python registry
 META_SCHEMAS := @open-rpc/spec@1.4.1 @json-schema-tools/meta-schema@1.8.0
 SOURCES := kernelwire rpc kernel_bridge auth tests bench docs
 
-.PHONY: serve test lint unit bench bench-peers chaos mutations soak figures docs openapi states clean
+.PHONY: serve test lint unit bench bench-peers chaos mutations soak figures fuzz lock audit docs openapi states clean
 
 serve: $(STAMP)
 	exec $(BIN)/kernelwire serve $(ARGS)
@@ -54,6 +56,21 @@ soak: $(STAMP)
 figures: $(STAMP)
 	$(BIN)/python -m tests.chaos.figures build/chaos.json build/soak.json
 
+# Random inputs to the decoder, the dispatcher and a running service; ends at the first that does what none may do
+fuzz: $(TEST_STAMP)
+	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),100000) $(addprefix --part ,$(PART))
+
+# requirements.lock: what the service needs, pinned with hashes. Make it with the oldest Python that is supported
+lock: $(LOCKER_STAMP)
+	$(LOCKER)/bin/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --all-extras --no-header \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --output-file requirements.lock pyproject.toml
+
+# Known vulnerabilities in requirements.lock, as the vulnerability service of PyPI knows them. Without it this fails
+audit: $(LOCKER_STAMP)
+	$(LOCKER)/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock || { echo \
+		'make audit: a vulnerability is known, or the vulnerability service did not answer: see above. Nothing is proved.' \
+		>&2; exit 1; }
+
 # What is made from the code: openapi/*.json and docs/reference/
 docs: $(TEST_STAMP)
 	$(BIN)/python -m docs.generator
@@ -90,5 +107,11 @@ $(PEERS_STAMP): bench/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --requirement bench/peers.txt
 	touch $@
 
+$(LOCKER_STAMP): pyproject.toml
+	test -x $(LOCKER)/bin/python || $(PYTHON) -m venv $(LOCKER)
+	$(LOCKER)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(LOCKER)/bin/python -m pip install --quiet --group lock
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(PEERS) $(LOCKER) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
