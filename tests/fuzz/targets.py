@@ -121,6 +121,7 @@ class Caller:
         self._url = url
         self._password = password
         self._token = ""
+        self._session = ""
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=INPUT_S))
 
     @classmethod
@@ -149,10 +150,19 @@ class Caller:
             await self._log_in()
 
     async def _log_in(self) -> None:
-        params = {"username": "admin", "password": self._password}
+        """To the session that there was, unless an input has deleted it: more of them would reach the limit."""
+        found = await self._try_log_in(**({"session": self._session} if self._session else {}))
+        if "error" in found and self._session:
+            found = await self._try_log_in()
+        if "error" in found:
+            raise Found(f"log-in: {found['error']}")
+        self._token, self._session = found["result"]["token"], found["result"]["session"]
+
+    async def _try_log_in(self, **more: str) -> Any:
+        params = {"username": "admin", "password": self._password, **more}
         request = {"jsonrpc": "2.0", "id": 1, "method": "login", "params": params}
         async with self._http.post(f"{self._url}/rpc", json=request) as answer:
-            self._token = (await answer.json())["result"]["token"]
+            return await answer.json()
 
 
 def _check(answer: Any) -> None:
