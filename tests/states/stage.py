@@ -64,7 +64,8 @@ class Stage:
         sent = {name: await wire.send(name, **CALLS[name].params(scene)) for name in methods if name != "logout_all"}
         after = await wire.send("session_info", session=scene.session)
         if "logout_all" in methods:
-            await asyncio.wait([sent[name] for name in OF_TOKENS])  # the database keeps no order between calls
+            # the database keeps no order between calls; and what still waits would end with its token
+            await asyncio.wait([sent[name] for name in (*OF_TOKENS, "evaluate") if name in sent])
             sent["logout_all"] = await wire.send("logout_all")
         replies = {name: await reply for name, reply in sent.items()}
         self._check(state, await before)
