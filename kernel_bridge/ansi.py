@@ -12,11 +12,12 @@ _DCS = r"[^\x1b\x90-\x9f]*+ (?: \x1b\\ | \x9c )"  # with SOS, PM and APC: images
 _ESCAPES = re.compile(  # begins with a set of characters: for these the engine has a fast search
     rf"""
     [\x00-\x07\x0e-\x1f\x7f\x90\x98\x9b-\x9f]
-    (?: (?<=\x1b) (?: \[ {_CSI} | \] {_OSC} | [PX^_] {_DCS} | [\x20-/]*+ [0-~]?+ )
+    (?> (?<=\x1b) (?: \[ {_CSI} | \] {_OSC} | [PX^_] {_DCS} | [\x20-/]*+ [0-~]?+ )
       | (?<=\x9b) {_CSI}
       | (?<=\x9d) {_OSC}
       | (?<=[\x90\x98\x9e\x9f]) {_DCS}
-    )?+
+      | # nothing; not ")?+", on which Python 3.11.2 never comes to an end
+    )
     """,
     re.VERBOSE,
 )
