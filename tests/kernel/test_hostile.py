@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,7 +206,7 @@ async def test_deleting_a_session_wakes_who_reads_it(home: House) -> None:
 
 
 async def test_retention_keeps_the_cells_that_have_not_ended(tmp_path: Path) -> None:
-    small = {"segment_bytes": 64 << 10, "retention_bytes": 128 << 10}
+    small: dict[str, Any] = {"segment_bytes": 64 << 10, "retention_bytes": 128 << 10}
     async with house(tmp_path, **small) as first:
         session = await first.open()
         code = "for i in range(4000): print('x' * 100, flush=True)\nimport time; time.sleep(60)"
