@@ -165,7 +165,7 @@ def _connection(directory: Path, sockets: Path) -> Connection | None:
         found = msgspec.json.decode(data or b"", type=Connection)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    ours = Connection(ip=str(sockets / directory.name), key=found.key, kernel_name=found.kernel_name)
+    ours = Connection.of(sockets, directory.name, found.key, found.kernel_name)
     return found if found == ours and found.key else None
 
 

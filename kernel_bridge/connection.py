@@ -6,6 +6,7 @@ Source: jupyter_client documentation, "Making kernels for Jupyter", section "Con
 import errno
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,8 @@ from kernel_bridge.files import write_atomically
 
 SOCKET_PATH_BYTES = 107
 """sun_path of unix(7), without its ending NUL"""
+SOCKET = "s"
+"""what the names of sockets begin with; `-N` follows"""
 
 ChannelName = Literal["shell", "iopub", "stdin", "control", "hb"]
 
@@ -36,14 +39,25 @@ class Connection(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def create(cls, socket_dir: Path, kid: str, kernel_name: str) -> "Connection":
-        """A connection with a new key (256 bits) for sockets `<socket_dir>/<kid>-N`. Creates no file.
+        """A connection with a new key (256 bits) for sockets `<socket_dir>/<kid>/s-N`. Creates no file.
 
-        Raises OSError (ENAMETOOLONG) if such a path is too long for a socket.
+        A kernel's sockets have a directory of their own, which is all of `socket_dir` that its sandbox shows. Raises
+        OSError (ENAMETOOLONG) if such a path is too long for a socket.
         """
-        ip = str(socket_dir / kid)
+        ip = str(socket_dir / kid / SOCKET)
         if len(os.fsencode(f"{ip}-5")) > SOCKET_PATH_BYTES:
             raise OSError(errno.ENAMETOOLONG, f"longer than {SOCKET_PATH_BYTES} bytes", f"{ip}-5")
         return cls(ip=ip, key=secrets.token_hex(32), kernel_name=kernel_name)
+
+    @classmethod
+    def of(cls, socket_dir: Path, kid: str, key: str, kernel_name: str) -> "Connection":
+        """The one that `create` made, for whoever knows its key."""
+        return cls(ip=str(socket_dir / kid / SOCKET), key=key, kernel_name=kernel_name)
+
+    @property
+    def directory(self) -> Path:
+        """Where the sockets are; made and removed by whoever starts the kernel."""
+        return Path(self.ip).parent
 
     @classmethod
     def read(cls, path: Path) -> "Connection":
@@ -59,9 +73,14 @@ class Connection(Struct, frozen=True, kw_only=True):
         return f"ipc://{self._socket(channel)}"
 
     def remove_sockets(self) -> None:
-        """Remove the five sockets, those that are there. The kernel must be gone: 0MQ does not come back to them."""
-        for channel in ("shell", "iopub", "stdin", "control", "hb"):
-            self._socket(channel).unlink(missing_ok=True)
+        """Remove their directory with all that is in it. The kernel must be gone: 0MQ does not come back to them.
+
+        Raises OSError for anything but that it is gone already.
+        """
+        try:
+            shutil.rmtree(self.directory)
+        except FileNotFoundError:
+            return
 
     def __repr__(self) -> str:
         return f"Connection({self.ip!r}, kernel_name={self.kernel_name!r})"  # never the key: this may be logged

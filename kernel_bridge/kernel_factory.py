@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
+from msgspec import structs
 
 from kernel_bridge import results
 from kernel_bridge.adoption import Found, Survivor
@@ -22,6 +23,7 @@ from kernel_bridge.launch import KernelLaunch
 from kernel_bridge.leftovers import Leftovers
 from kernel_bridge.probe import Probes
 from kernel_bridge.record import SessionRecord
+from kernel_bridge.sandbox.sandboxes import Sandboxes
 from kernel_bridge.settings import BridgeSettings
 
 CONNECTION_FILE = "connection.json"
@@ -35,6 +37,11 @@ class Place:
     workdirs: Path
     sockets: Path
     host_lock: Path
+
+    @property
+    def state_dir(self) -> Path:
+        """Where all that is kept lies."""
+        return self.host_lock.parent
 
 
 class KernelFactory:
@@ -58,6 +65,7 @@ class KernelFactory:
         self._kernelspecs = kernelspecs
         self._settings = settings
         self._environments: dict[str, tuple[Spec, dict[str, str]]] = {}
+        self._sandboxes = Sandboxes(settings.sandbox, place.state_dir, place.sockets)
 
     async def open(self, record: SessionRecord, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
         """Launch a kernel for a session in its own working directory; it is not ready yet.
@@ -65,18 +73,19 @@ class KernelFactory:
         Raises KernelspecNotFound, OSError if the machine cannot start it.
         """
         spec = await self._kernelspecs.get(record.kernelspec)
-        return await self._open(spec, _new_kid(), record.workdir, record.id, deliver, on_exit)
+        return await self._open(spec, _new_kid(), record.workdir, record.id, record.owner_name, deliver, on_exit)
 
     async def open_waiting(self, spec: Spec, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
-        """As `open`, for no session yet. Its working directory is its own and is named like it.
+        """As `open`, for no session yet, in the sandbox that users have by default. Its working directory is its own and
+        is named like it.
 
         Raises OSError.
         """
         kid = _new_kid()
-        return await self._open(spec, kid, kid, "", deliver, on_exit)
+        return await self._open(spec, kid, kid, "", "", deliver, on_exit)
 
     async def _open(
-        self, spec: Spec, kid: str, workdir_name: str, session: str, deliver: Deliver, on_exit: DeliverExit
+        self, spec: Spec, kid: str, workdir_name: str, session: str, user: str, deliver: Deliver, on_exit: DeliverExit
     ) -> Kernel:
         directory = self.place.kernels / kid
         workdir = self.place.workdirs / workdir_name
@@ -87,12 +96,16 @@ class KernelFactory:
         try:
             await asyncio.shield(preparing)
             kernel = Kernel(self._context, spec, connection, directory, self._settings, deliver, on_exit)
-            await kernel.start(self._launch(spec, directory, workdir, session), self.forks)
+            launch = self._launch(spec, directory, workdir, session)
+            own = workdir, connection.directory, connection_file
+            sandbox = await self._sandboxes.of(user, spec, launch.argv, launch.env, own)
+            await kernel.start(structs.replace(launch, sandbox=sandbox), self.forks)
         except BaseException:
             if kernel is not None:
                 kernel.close()
             await asyncio.wait([preparing])  # a thread goes on when its waiter is cancelled, and would make it again
             shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(connection.directory, ignore_errors=True)
             raise
         return kernel
 
@@ -170,4 +183,5 @@ def _new_kid() -> str:
 def _prepare(directory: Path, workdir: Path, connection: Connection, connection_file: Path) -> None:
     directory.mkdir(mode=0o700, parents=True)
     workdir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    connection.directory.mkdir(mode=0o700)
     connection.write(connection_file)

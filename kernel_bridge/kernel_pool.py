@@ -13,6 +13,7 @@ from kernel_bridge.kernel_factory import KernelFactory
 from kernel_bridge.kernel_record import ExitRecord
 from kernel_bridge.kernelspecs import Kernelspecs, Spec
 from kernel_bridge.record import SessionRecord
+from kernel_bridge.sandbox.sandboxes import profile_of
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.tally import Tally
 from kernel_bridge.waiting_kernel import WaitingKernel
@@ -45,6 +46,7 @@ class KernelPool:
         self._factory = factory
         self._kernelspecs = kernelspecs
         self._pool = settings.pool if factory.forks is not None else 0
+        self._sandbox = settings.sandbox
         self._named = {name.lower(): count for name, count in settings.pool_kernels.items()}
         self._tally = tally
         self._waiting: dict[str, deque[WaitingKernel]] = {}
@@ -67,11 +69,13 @@ class KernelPool:
     async def take(self, record: SessionRecord) -> WaitingKernel | None:
         """A kernel for a session that has no files yet, the one that has waited longest; None if there is none.
 
-        A session with files gets none, as a kernel's directory cannot be changed. Raises KernelspecNotFound,
-        TimeoutError.
+        A session with files gets none, as a kernel's directory cannot be changed, and so does one whose user has another
+        sandbox than the default. Raises KernelspecNotFound, TimeoutError.
         """
         self._taken_at = time.monotonic()
         queue = self._waiting.get(record.kernelspec)
+        if profile_of(self._sandbox, record.owner_name) != self._sandbox.profile:
+            return None
         if not queue or (self._factory.place.workdirs / record.workdir).exists():
             return None
         spec = await self._kernelspecs.get(record.kernelspec)

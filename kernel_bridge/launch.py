@@ -18,6 +18,7 @@ from msgspec import Struct
 from kernel_bridge import pidfd
 from kernel_bridge.kernel_process import KernelProcess, attach, end_leftover
 from kernel_bridge.kernel_record import ExitRecord, KernelRecord, read_exit, read_record
+from kernel_bridge.sandbox.plan import Sandbox
 
 __all__ = [
     "ExitRecord",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 SHIM = Path(__file__).with_name("shim.py")
+SANDBOX = Path(__file__).with_name("sandbox") / "entry.py"
 READY_S = 15.0
 """bound of a start, which takes 15 ms on an idle machine"""
 GONE_S = 5.0
@@ -61,6 +63,8 @@ class KernelLaunch(Struct, frozen=True, kw_only=True):
     """the way of starting; `fork` becomes `plain` where there is no fork server to do it"""
     preload: tuple[str, ...] = ()
     """what a fork server has imported besides IPython: modules, or `scientific`"""
+    sandbox: Sandbox | None = None
+    """what the kernel is shut into, whichever way it starts"""
     kid: str
     """the kernel's id"""
     session: str
@@ -157,6 +161,8 @@ async def _started(launch: KernelLaunch, shim_fd: int, report: int) -> KernelPro
 
 def _fields(launch: KernelLaunch) -> Iterator[bytes]:
     """`launch` as the shim reads it, see shim.Launch. Raises ValueError."""
+    sandbox = launch.sandbox
+    env = launch.env if sandbox is None else sandbox.environment(launch.env)
     fields = [
         ("kid", launch.kid),
         ("session", launch.session),
@@ -165,7 +171,8 @@ def _fields(launch: KernelLaunch) -> Iterator[bytes]:
         ("lock_path", launch.lock_path),
         ("orphan_grace_s", repr(float(launch.orphan_grace_s))),
         *(("arg", arg) for arg in launch.argv),
-        *(("env", f"{name}={value}") for name, value in launch.env.items()),
+        *(("env", f"{name}={value}") for name, value in env.items()),
+        *([] if sandbox is None else [("sandbox", str(SANDBOX)), *sandbox.fields()]),
     ]
     for name, value in fields:
         if "\0" in value:

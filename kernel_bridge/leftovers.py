@@ -64,7 +64,7 @@ def forget(directory: Path, sockets: Path | None) -> None:
     if sockets is None:
         return
     try:
-        Connection(ip=str(sockets / directory.name), key="").remove_sockets()
+        Connection.of(sockets, directory.name, "", "").remove_sockets()
     except OSError as error:  # code in the kernel can have put anything there
         log.warning("sockets_not_removed kernel=%s error=%s", directory.name, error)
 

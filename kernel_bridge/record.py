@@ -15,8 +15,9 @@ NAME = "session.json"
 
 
 class SessionRecord(Struct, frozen=True):
-    """`owner` is a user id; `workdir` names the directory of the user's files, made when a kernel first starts: then it
-    may be another one, as a kernel of the pool has brought its own.
+    """`owner` is a user id, `owner_name` that user's name when the session was opened. `workdir` names the directory of
+    the user's files, made when a kernel first starts: then it may be another one, as a kernel of the pool has brought
+    its own.
     """
 
     id: str
@@ -26,6 +27,7 @@ class SessionRecord(Struct, frozen=True):
     created_at: str
     shares: list[Share] = []
     closed: bool = False
+    owner_name: str = ""
     v: int = 1
 
 

@@ -1,4 +1,4 @@
-"""The runtime directory: sockets and nothing else, on a short path, for their owner only.
+"""The runtime directory: sockets, each kernel's in a directory of its own, on a short path, for their owner only.
 
 `$XDG_RUNTIME_DIR/kw-<8 hex>/`, or `/tmp/kw-<uid>-<8 hex>/` where there is no such directory of ours or its path is too
 long. `<state>/runtime` holds its name. Sources: XDG Base Directory Specification, unix(7).
@@ -7,6 +7,7 @@ long. `<state>/runtime` holds its name. Sources: XDG Base Directory Specificatio
 import os
 import re
 import secrets
+import shutil
 import stat
 from pathlib import Path
 
@@ -17,7 +18,7 @@ NAME_FILE = "runtime"
 HOST_SOCKET = "host"
 """name of the host's socket in the directory"""
 SOCKET_NAME_BYTES = 32
-"""the longest name of a socket in the directory, `<kid>-N`"""
+"""the longest name of a socket in the directory, `<kid>/s-N`"""
 LAST_RESORT = Path("/tmp")  # noqa: S108  the one place that is short and always there; mkdir is exclusive and checked
 NAME = re.compile(r"kw-(\d+-)?[0-9a-f]{8}")
 
@@ -59,7 +60,10 @@ def remove(path: Path) -> None:
     except FileNotFoundError:
         return
     for entry in path.iterdir():
-        entry.unlink(missing_ok=True)
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
     path.rmdir()
 
 

@@ -232,6 +232,7 @@ class Sessions:
         record = SessionRecord(
             id=f"{self._host_id}.{secrets.token_urlsafe(12)}",
             owner=caller.user_id,
+            owner_name=caller.user,
             kernelspec=kernelspec,
             workdir=secrets.token_hex(8),
             created_at=rfc3339(utcnow()),

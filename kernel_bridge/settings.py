@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from kernel_bridge.sandbox.settings import SandboxSettings
+
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 CountOrNone = Annotated[int, Meta(ge=0)]
@@ -71,3 +73,5 @@ class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """of one session's log; the oldest events go"""
     retention_s: Seconds = 7 * 86400.0
     """how long events are kept"""
+
+    sandbox: SandboxSettings = SandboxSettings()

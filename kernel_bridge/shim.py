@@ -10,6 +10,9 @@ lets the kernel go on to exec, waits. At the kernel's end everything that it lef
 written, the shim ends. SIGTERM to the shim kills the kernel. A kernel without a host for `orphan_grace_s` is ended as
 well.
 
+A launch that asks for a sandbox names the file of its code, sandbox/entry.py, which says what else happens between the
+fork and the gate, and whose tree has a process more.
+
 A fork server runs the same code in a process that it has forked: see `run`, and forkserver/server.py.
 
 Sources: prctl(2), fcntl(2) "Open file description locks", proc_pid_stat(5), proc_tid_children(5), waitid(2).
@@ -25,7 +28,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from typing import NoReturn
+    from typing import Any, NoReturn
 else:
     try:
         # The public module makes enums of its names: 4 ms and 0.9 MiB for each kernel.
@@ -46,7 +49,9 @@ CLEAN_UP_S = 5.0
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+PIDFD_SIGNAL_PROCESS_GROUP = 4
 JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | {0x22: '\\"', 0x5C: "\\\\"}
 
 
@@ -69,6 +74,8 @@ class Launch:
         self.lock_path = os.fsdecode(fields[b"lock_path"][0])
         self.orphan_grace_s = float(fields[b"orphan_grace_s"][0])
         self.argv = fields[b"arg"]
+        self.sandbox = os.fsdecode(fields.get(b"sandbox", [b""])[0])
+        self.fields = fields
         self.env: dict[bytes, bytes] = {}
         for pair in fields.get(b"env", []):
             name, _, value = pair.partition(b"=")
@@ -119,12 +126,17 @@ class HostWatch:
 class Shim:
     """One kernel and what is known of it. Single-threaded; everything happens in `watch`."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, sandbox: "Any | None") -> None:
+        """`sandbox`: a sandbox.entry.Sandbox that the kernel is to be in."""
         self._launch = launch
         self._host = HostWatch(launch.lock_path, launch.orphan_grace_s)
         self._output = bytearray()
         self._kill_at: float | None = None
         self._pid = 0
+        self._sandbox = sandbox
+        self._child = 0
+        """what we reap: the kernel, or the init of its PID namespace"""
+        self._kernel_fd = -1
         self._output_fd = -1
         self._wake_fd, wake_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
@@ -142,14 +154,16 @@ class Shim:
         self._output_fd, output = os.pipe2(os.O_CLOEXEC)
         gate, opener = os.pipe2(os.O_CLOEXEC)
         shim = os.getpid()
-        self._pid = os.fork()
+        self._pid = self._child = os.fork()
         if self._pid == 0:
             os.close(opener)
-            enter_kernel(self._launch, shim, gate, output)
+            enter_kernel(self._launch, shim, gate, output, self._sandbox)
             return True
         os.close(output)
         os.close(gate)
         os.set_blocking(self._output_fd, False)
+        if self._sandbox is not None:
+            self._adopt(self._sandbox)
         write_file(self._path("kernel.json"), self._record(shim))
         tell_host(b"ready\n")
         try:
@@ -173,6 +187,15 @@ class Shim:
             self._end_if_due(time.monotonic())
         self._finish()
 
+    def _adopt(self, sandbox: "Any") -> None:
+        """Wait until the kernel stands in its sandbox, at its gate. Raises OSError."""
+        try:
+            self._child, self._pid = sandbox.adopt(self._child)
+        except OSError as error:
+            self._read_output()
+            raise OSError(0, last_lines(bytes(self._output)).decode().strip() or str(error)) from None
+        self._kernel_fd = os.pidfd_open(self._pid)
+
     def _child_ended(self, *_: object) -> None:
         """Nothing: but a signal with a handler writes the byte that wakes the poll."""
 
@@ -192,19 +215,36 @@ class Shim:
             self._kill_at = float("inf")
 
     def _signal(self, number: int) -> None:
+        if self._child != self._pid:
+            self._signal_inside(number)
+            return
         # The kernel is not reaped before _finish, so its number cannot belong to anyone else.
         try:
             os.killpg(self._pid, number)
         except OSError:  # before its setsid, or a group that holds only processes of other users
             os.kill(self._pid, number)
 
+    def _signal_inside(self, number: int) -> None:
+        """To a kernel that its own init reaps, by descriptor; SIGKILL to that init, and so to all in its namespace."""
+        if number == signal.SIGKILL:
+            os.kill(self._child, number)
+            return
+        for flags in (PIDFD_SIGNAL_PROCESS_GROUP, 0):  # the first since Linux 6.9
+            try:
+                signal.pidfd_send_signal(self._kernel_fd, number, None, flags)
+                return
+            except ProcessLookupError:
+                return
+            except OSError:
+                continue
+
     def _ended(self) -> bool:
-        """Reap orphans that came to us; the kernel itself is left as a zombie, which keeps its number."""
+        """Reap orphans that came to us; our child itself is left as a zombie, which keeps its number."""
         while True:
             dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if dead is None:
                 return False
-            if dead.si_pid == self._pid:
+            if dead.si_pid == self._child:
                 return True
             os.waitpid(dead.si_pid, 0)
 
@@ -219,7 +259,9 @@ class Shim:
 
     def _finish(self) -> None:
         self._signal(signal.SIGKILL)  # its group, while the zombie holds the number
-        status = os.waitpid(self._pid, 0)[1]
+        status = os.waitpid(self._child, 0)[1]
+        if self._sandbox is not None:
+            status = self._sandbox.ended_with(status)
         self._end_descendants()
         # Bounded: somebody who could not be killed may go on writing. A pipe holds 1 MiB at most.
         for _ in range(16):
@@ -269,7 +311,7 @@ class Shim:
         )
 
 
-def enter_kernel(launch: Launch, shim: int, gate: int, output: int) -> None:
+def enter_kernel(launch: Launch, shim: int, gate: int, output: int, sandbox: "Any | None") -> None:
     """In the child: take what every kernel has from its shim; returns when the gate opens, else the child ends."""
     doing, entered = b"start", False
     try:
@@ -281,9 +323,19 @@ def enter_kernel(launch: Launch, shim: int, gate: int, output: int) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         reset_signals()
+        # Here is the place for limits, and then for a user of the session's own: what follows is the same for any user.
+        if sandbox is None:
+            prctl(PR_SET_DUMPABLE, 1)
+        else:
+            doing = b"enter the sandbox"
+            sandbox.enter()  # returns in another process
+            sandbox.stand_ready()
         if os.read(gate, 1):
             doing = b"start in " + launch.workdir
             os.chdir(launch.workdir)
+            if sandbox is not None:
+                doing = b"enter the sandbox"
+                sandbox.close_doors()
             entered = True
     except (OSError, ValueError) as error:
         fail(doing, error)
@@ -433,14 +485,29 @@ def read_launch() -> Launch:
         return Launch(stdin.read())
 
 
-def run(launch: Launch) -> None:
-    """Be the shim of a kernel until the end of the process; returns in one process only: the kernel, past its gate."""
+def load(path: str) -> "Any":
+    """The module in a file of ours. importlib.util, which is made for this, costs 15 ms."""
+    import _frozen_importlib_external as files
+
+    module = type(os)("_kernelwire_sandbox")
+    module.__file__ = path
+    files.SourceFileLoader(module.__name__, path).exec_module(module)
+    return module
+
+
+def run(launch: Launch, sandboxes: "Any | None" = None) -> None:
+    """Be the shim of a kernel until the end of the process; returns in one process only: the kernel, past its gate.
+
+    `sandboxes`: the module sandbox.entry, if it is loaded.
+    """
     os.chdir("/")
     if os.getsid(0) != os.getpid():
         os.setsid()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    shim = Shim(launch)
+    prctl(PR_SET_DUMPABLE, 0)
     try:
+        sandbox = (sandboxes or load(launch.sandbox)).Sandbox(launch.fields) if launch.sandbox else None
+        shim = Shim(launch, sandbox)
         if shim.start():
             return
     except OSError as error:

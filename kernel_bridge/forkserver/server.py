@@ -56,11 +56,13 @@ def load(folder: str, name: str) -> Any:
 if TYPE_CHECKING:
     from kernel_bridge import launcher, shim
     from kernel_bridge.forkserver import command_line, memory, preloads, resets, thread_pools
+    from kernel_bridge.sandbox import entry
 else:
     command_line, memory = load(HERE, "command_line"), load(HERE, "memory")
     preloads, resets = load(HERE, "preloads"), load(HERE, "resets")
     thread_pools = load(HERE, "thread_pools")
     launcher, shim = load(BRIDGE, "launcher"), load(BRIDGE, "shim")
+    entry = load(f"{BRIDGE}/sandbox", "entry")
 
 
 class Control:
@@ -191,7 +193,7 @@ class Server:
             if not os.read(1, 1):
                 os._exit(0)  # the host has given this launch up
             signal.alarm(0)
-            shim.run(asked)
+            shim.run(asked, entry)
             shim.close_descriptors()
         except BaseException:
             os.write(2, traceback.format_exc().encode(errors="replace"))
@@ -231,6 +233,7 @@ def main() -> Kernel:
     """The life of the server; returns in a kernel."""
     os.chdir("/")
     shim.close_descriptors()
+    shim.prctl(shim.PR_SET_DUMPABLE, 0)
     try:
         return prepare(Control()).serve()
     except BaseException:

@@ -212,12 +212,13 @@ def test_an_answer_that_is_far_too_long_is_kept_as_an_empty_one(tmp_path: Path) 
 async def test_leftovers_end_with_their_sockets_while_the_host_serves(place: Place) -> None:
     process = await place.start("k1", "closed")
     place.sockets.mkdir()
-    for name in ("k1-1", "k1-5", "k2-1"):
-        (place.sockets / name).touch()
+    for name in ("k1", "k2"):
+        (place.sockets / name).mkdir()
+        (place.sockets / name / "s-1").touch()
     ending = leftovers.Leftovers(place.sockets)
     ending.end((await place.survey()).leftovers)
     assert process.alive
     await ending.close()
     assert not process.alive
-    assert [path.name for path in place.sockets.iterdir()] == ["k2-1"]
+    assert [path.name for path in place.sockets.iterdir()] == ["k2"]
     assert not leftovers.exist(place.kernels)

@@ -22,7 +22,7 @@ def test_jupyter_client_reads_what_we_write(tmp_path: Path) -> None:
     assert theirs.session.signature_scheme == connection.signature_scheme
     for channel in ("shell", "iopub", "stdin", "control", "hb"):
         assert theirs._make_url(channel) == connection.endpoint(channel)  # pyright: ignore[reportPrivateUsage]
-    assert connection.endpoint("shell") == f"ipc://{tmp_path}/k1-1"
+    assert connection.endpoint("shell") == f"ipc://{tmp_path}/k1/s-1"
 
 
 def test_each_connection_has_a_key_of_its_own_and_never_shows_it(tmp_path: Path) -> None:
@@ -34,8 +34,10 @@ def test_each_connection_has_a_key_of_its_own_and_never_shows_it(tmp_path: Path)
 
 def test_sockets_are_removed_where_they_are(tmp_path: Path) -> None:
     connection = Connection.create(tmp_path, "k", "")
-    other = tmp_path / "k2-1"
-    other.touch()
+    connection.directory.mkdir()
+    (connection.directory / "planted").symlink_to(tmp_path)  # code in the kernel can have put anything there
+    other = tmp_path / "k2"
+    other.mkdir()
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(connection.endpoint("iopub").removeprefix("ipc://"))
     connection.remove_sockets()
@@ -44,10 +46,10 @@ def test_sockets_are_removed_where_they_are(tmp_path: Path) -> None:
 
 
 def test_a_path_fits_a_socket_or_is_refused() -> None:
-    longest = Path("/" + "d" * 100)
-    assert Connection.create(longest, "kid", "").endpoint("hb").endswith("kid-5")
+    longest = Path("/" + "d" * 98)
+    assert Connection.create(longest, "kid", "").endpoint("hb").endswith("kid/s-5")
     with socket.socket(socket.AF_UNIX) as client, pytest.raises(FileNotFoundError):
-        client.connect(f"{longest}/kid-5")
+        client.connect(f"{longest}/kid/s-5")
     with pytest.raises(OSError, match="longer than 107 bytes"):
         Connection.create(longest, "kid4", "")
 

@@ -26,7 +26,9 @@ def context() -> "Iterator[zmq.Context[zmq.Socket[bytes]]]":
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Connection:
-    return Connection.create(tmp_path, "k", "echo")
+    connection = Connection.create(tmp_path, "k", "echo")
+    connection.directory.mkdir()
+    return connection
 
 
 async def test_the_route_of_input_is_there_when_the_kernel_can_use_it(
