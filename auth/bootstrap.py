@@ -42,7 +42,8 @@ def bootstrap(state_dir: Path, settings: AuthSettings | None = None) -> Bootstra
         Revocations(database).purge(time.time())
         users = Users(database)
         created = users.is_empty() and _add_admin(users, state_dir)
-        return Bootstrapped(created, _password_in_force(users, state_dir), state_dir / PASSWORD_FILE)
+        count = sum(not user.disabled for user in users.all())
+        return Bootstrapped(created, _password_in_force(users, state_dir), state_dir / PASSWORD_FILE, count)
 
 
 def _add_admin(users: Users, state_dir: Path) -> bool:

@@ -17,6 +17,8 @@ class Bootstrapped(Struct, frozen=True):
     created: bool
     admin_password: str | None
     admin_password_file: Path
+    users: int = 1
+    """how many there are who can log in"""
 
     def __repr__(self) -> str:
         shown = "None" if self.admin_password is None else "hidden"

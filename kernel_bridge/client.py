@@ -43,6 +43,7 @@ class HostClient:
         self._deadlines = Deadlines(self._give_up)
         self._numbers = itertools.count(1)
         self._instance: str | None = None
+        self._sandbox = ""
         self._heard = 0.0
         self._lost = asyncio.Event()
         self._known = asyncio.Event()
@@ -52,6 +53,11 @@ class HostClient:
     def ready(self) -> bool:
         """Whether a host has welcomed us and is not silent."""
         return self._known.is_set()
+
+    @property
+    def sandbox(self) -> str:
+        """What the host last said of the sandbox that its kernels run in; empty before that."""
+        return self._sandbox
 
     async def wait_ready(self, timeout_s: float) -> bool:
         try:
@@ -152,6 +158,7 @@ class HostClient:
                 self._on_reply(message)
             case hop.Welcome():
                 self._instance = message.instance
+                self._sandbox = message.sandbox
                 self._known.set()
                 log.info("host_known version=%s", message.version)
             case hop.Pong():

@@ -209,6 +209,8 @@ class Welcome(Struct, frozen=True, tag="welcome"):
     host_id: str
     instance: str
     """random at each start of a host: another one means that every call under way is gone"""
+    sandbox: str = ""
+    """the profile in force and what of it this machine can do, for people"""
 
 
 class Refused(Struct, frozen=True, tag="refused"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from kernel_bridge import adoption, hop, leftovers, runtime_dir
+from kernel_bridge import adoption, hop, leftovers, pidfd, runtime_dir, shim
 from kernel_bridge.errors import KernelspecNotFound
 from kernel_bridge.files import write_atomically, write_on_full_disk
 from kernel_bridge.hop_secret import make_secret
@@ -23,6 +23,7 @@ from kernel_bridge.host_lock import HostLock
 from kernel_bridge.kernel_factory import KernelFactory, Place
 from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.runtime_dir import HOST_SOCKET
+from kernel_bridge.sandbox import sandboxes
 from kernel_bridge.service import Service
 from kernel_bridge.sessions import Sessions
 from kernel_bridge.settings import BridgeSettings
@@ -72,7 +73,11 @@ class Host:
         _raise_limits()
         self._take_signals()
         crashed = (self._state_dir / HOST_FILE).exists()
-        file = HostFile(os.getpid(), self._version, self._owned)
+        shim.prctl(shim.PR_SET_DUMPABLE, 0)  # all keys are in our memory
+        sandbox = await asyncio.to_thread(sandboxes.describe, self._settings.sandbox)
+        file = HostFile(
+            os.getpid(), self._version, self._owned, start_time=pidfd.start_time(os.getpid()) or 0, sandbox=sandbox
+        )
         write_on_full_disk(self._state_dir / HOST_FILE, msgspec.json.encode(file))
         sockets = runtime_dir.create(self._state_dir)
         place = Place(
@@ -98,7 +103,7 @@ class Host:
                 sessions.expect_recovery(survey.found)
             preparing = asyncio.create_task(self._prepare_fork(factory), name="fork-server-first")
             try:
-                whole = await self._serve(sessions, context, sockets, announce)
+                whole = await self._serve(sessions, context, sockets, sandbox, announce)
             finally:
                 preparing.cancel()
                 await factory.leftovers.close()
@@ -123,15 +128,16 @@ class Host:
         sessions: Sessions,
         context: "zmq.Context[zmq.Socket[bytes]]",
         sockets: Path,
+        sandbox: str,
         announce: Callable[[], None],
     ) -> bool:
         """False if a next host has something to recover."""
-        welcome = hop.Welcome(hop.PROTO, self._version, _host_id(self._state_dir), secrets.token_hex(8))
+        welcome = hop.Welcome(hop.PROTO, self._version, _host_id(self._state_dir), secrets.token_hex(8), sandbox)
         service = Service(sessions, self._version)
         server = HopServer(context, sockets / HOST_SOCKET, make_secret(self._state_dir), welcome, service, self._tracer)
         recovering = asyncio.create_task(sessions.recover(), name="recovery")  # its first step is before any call
         try:
-            log.info("host_ready sessions=%d", sessions.count)
+            log.info("host_ready sessions=%d sandbox=%s", sessions.count, sandbox)
             announce()
             await self._until_stopped(server, sessions)
         finally:

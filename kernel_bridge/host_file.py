@@ -17,3 +17,7 @@ class HostFile(Struct, frozen=True):
     version: str
     owned: bool
     v: int = 1
+    start_time: int = 0
+    """field 22 of /proc/PID/stat, clock ticks since boot: with `pid` it names one process for good"""
+    sandbox: str = ""
+    """the profile that kernels run in, in words"""

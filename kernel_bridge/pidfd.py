@@ -14,13 +14,13 @@ PIDFD_SIGNAL_PROCESS_GROUP = 4
 """Linux 6.9: the signal goes to the process group that the process leads"""
 
 
-def open_started(pid: int, start_time: int) -> int | None:
-    """A descriptor of process `pid` if it started at `start_time` (clock ticks since boot); None if it is gone."""
+def open_started(pid: int, started: int) -> int | None:
+    """A descriptor of process `pid` if it started at `started` (clock ticks since boot); None if it is gone."""
     fd = open_pid(pid)
     if fd is None:
         return None
     # Opened first, then looked at: what is in /proc now is what the descriptor holds, or it is dead.
-    if _start_time(pid) != start_time:
+    if start_time(pid) != started:
         os.close(fd)
         return None
     return fd
@@ -82,7 +82,8 @@ def reap(fd: int) -> None:
         os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
 
 
-def _start_time(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
+    """When process `pid` started, in clock ticks since boot; None if it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("latin-1")
     except OSError:

@@ -41,7 +41,7 @@ class FoundHost:
         if descriptor is None:
             return None
         # First the descriptor, then the look: the number may be another's by now, who must not get our signals
-        if _holds(file.pid, state_dir / HOST_LOCK):
+        if _is_it(file, state_dir):
             return cls(descriptor, file.pid, owned=file.owned)
         os.close(descriptor)
         return None
@@ -72,6 +72,21 @@ class FoundHost:
 def is_held(state_dir: Path) -> bool:
     """Whether any host holds `state_dir`. Raises OSError."""
     return HostLock(state_dir / HOST_LOCK).held_by_other()
+
+
+def host_sandbox(state_dir: Path) -> str:
+    """What the host that runs said of the sandbox that its kernels run in; empty if it has said nothing."""
+    try:
+        return msgspec.json.decode((state_dir / HOST_FILE).read_bytes(), type=HostFile).sandbox
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+def _is_it(file: HostFile, state_dir: Path) -> bool:
+    """Whether the process of that number is the one that wrote the file, and still the host."""
+    if file.start_time:
+        return pidfd.start_time(file.pid) == file.start_time and is_held(state_dir)
+    return _holds(file.pid, state_dir / HOST_LOCK)  # of an older version, which anybody of its user may look into
 
 
 def _holds(pid: int, lock: Path) -> bool:

@@ -25,6 +25,7 @@ class Answer(Struct, frozen=True):
 
     created: bool = False
     admin_password: str | None = None
+    users: int = 1
     failed: str | None = None
 
     def __repr__(self) -> str:
@@ -57,7 +58,7 @@ async def set_up(state_dir: Path, settings_fd: int) -> Bootstrapped:
         raise Failed(f"the set-up of {state_dir} failed (exit code {process.returncode})") from None
     if answer.failed is not None:
         raise Failed(answer.failed)
-    return Bootstrapped(answer.created, answer.admin_password, state_dir / PASSWORD_FILE)
+    return Bootstrapped(answer.created, answer.admin_password, state_dir / PASSWORD_FILE, answer.users)
 
 
 def say(descriptor: int, answer: Answer) -> None:

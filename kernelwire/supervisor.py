@@ -14,11 +14,11 @@ from auth.first_password import Bootstrapped
 from kernel_bridge import leftovers
 from kernel_bridge.host_file import HOST_LOCK, SERVE_LOCK
 from kernel_bridge.host_lock import HostLock
-from kernelwire import __version__, handed_settings, serve_file, terminal
+from kernelwire import __version__, handed_settings, separation, serve_file, terminal
 from kernelwire.child import Child, ChildFailed
 from kernelwire.errors import CannotServe
 from kernelwire.first_start import greet
-from kernelwire.found_host import is_held
+from kernelwire.found_host import host_sandbox, is_held
 from kernelwire.host_source import HostSource
 from kernelwire.keeper import Keeper, Kept
 from kernelwire.listener import url_of
@@ -37,11 +37,15 @@ log = logging.getLogger("kernelwire.supervisor")
 class Supervisor:
     """One run of `serve`. `run` returns after everything that it started has ended."""
 
-    def __init__(self, listener: socket.socket, state_dir: Path, settings: Settings) -> None:
+    def __init__(
+        self, listener: socket.socket, state_dir: Path, settings: Settings, *, insecure_shared_uid: bool = False
+    ) -> None:
+        """`insecure_shared_uid`: serve even if nothing keeps several users' kernels apart."""
         serve = settings.serve
         self._listener = listener
         self._state_dir = state_dir
         self._settings = settings
+        self._insecure_shared_uid = insecure_shared_uid
         self._settings_fd = -1
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
@@ -60,6 +64,8 @@ class Supervisor:
 
     async def _run_alone(self, found: Bootstrapped) -> None:
         lock = HostLock(self._state_dir / SERVE_LOCK)
+        if not self._insecure_shared_uid:
+            await asyncio.to_thread(separation.require, self._settings.bridge.sandbox, found.users)
         if not lock.acquire():
             raise CannotServe(f"another `kernelwire serve` uses {self._state_dir}: choose another --state-dir")
         try:
@@ -87,6 +93,7 @@ class Supervisor:
             url = url_of(self._listener, "https" if self._settings.serve.tls_cert else "http")
             serve_file.write(self._state_dir, self._serve_file(url))
             _say(f"kernelwire {__version__} on {url}")
+            _say(f"Sandbox of kernels: {host_sandbox(self._state_dir) or 'unknown, the host is of an older version'}")
             greet(found, url, self._state_dir, _say, terminal=sys.stdout.isatty())
             await self._keep_running()
         finally:

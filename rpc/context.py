@@ -33,6 +33,11 @@ class Bridge(Protocol):
         """Whether the host answers."""
         ...
 
+    @property
+    def sandbox(self) -> str:
+        """The sandbox of the host's kernels, in words; empty if the host has not said."""
+        ...
+
     async def call(self, request: hop.Request[R], *, timeout_s: float) -> hop.Answer[R]:
         """The host's answer. The request is sent before the first await; a cancelled call tells the host so.
 

@@ -22,6 +22,8 @@ class Readiness(Struct, frozen=True):
     ready: bool
     reasons: list[str]
     """what is missing: draining, host, database"""
+    sandbox: str = ""
+    """the profile that kernels run in, and the layers of it that this machine has or refuses; empty without a host"""
 
 
 class HealthEndpoint:
@@ -43,7 +45,7 @@ class HealthEndpoint:
             )
             if missing
         ]
-        return _json(503 if reasons else 200, Readiness(not reasons, reasons))
+        return _json(503 if reasons else 200, Readiness(not reasons, reasons, self._services.bridge.sandbox))
 
 
 def _json(status: int, body: Struct) -> web.Response:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from pathlib import Path
 
 from kernel_bridge.kernel_command import Spec
@@ -58,10 +59,25 @@ def profile_of(settings: SandboxSettings, user: str) -> Profile:
     return settings.users.get(user, settings.profile)
 
 
+def describe(settings: SandboxSettings) -> str:
+    """As `summary`, after a look at this machine if that matters. Blocks as `probe` does."""
+    return summary(settings, probe() if is_wanted(settings) else Layers(()))
+
+
+def is_wanted(settings: SandboxSettings) -> bool:
+    """Whether any kernel is to be in one."""
+    return any(profile != "none" for profile in (settings.profile, *settings.users.values()))
+
+
+def are_separate(settings: SandboxSettings) -> bool:
+    """Whether users are kept apart: every one has a sandbox, at whatever level. Blocks as `probe` does."""
+    return "none" not in (settings.profile, *settings.users.values()) and probe().level is not None
+
+
 def summary(settings: SandboxSettings, layers: Layers) -> str:
     """The profile in force, in the words of the start line and of /readyz."""
     others = f", of some users another ({', '.join(sorted(settings.users))})" if settings.users else ""
-    if settings.profile == "none" and not settings.users:
+    if not is_wanted(settings):
         return "none"
     if layers.level is None:
         return f"none possible on this machine: {layers}"
@@ -69,6 +85,4 @@ def summary(settings: SandboxSettings, layers: Layers) -> str:
 
 
 def _own_prefixes() -> tuple[str, ...]:
-    import sys
-
     return (sys.prefix, sys.base_prefix)

@@ -77,7 +77,7 @@ def run_set_up(given: argparse.Namespace) -> int:
     logs.configure(chosen.log, "serve")
     try:
         found = bootstrap(given.state_dir, chosen.auth)
-        answer = Answer(found.created, found.admin_password)
+        answer = Answer(found.created, found.admin_password, found.users)
     except AuthError as error:
         answer = Answer(failed=str(error))
     except OSError as error:

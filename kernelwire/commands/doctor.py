@@ -50,7 +50,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _examine(given: argparse.Namespace) -> "list[Finding]":
-    from kernelwire.doctor import installation, kernels, limits, running, state
+    from kernelwire.doctor import installation, kernels, limits, running, sandbox, state
     from kernelwire.doctor.finding import fine, problem
 
     findings = [*installation.check(), *asyncio.run(kernels.check()), *limits.check()]
@@ -59,4 +59,5 @@ def _examine(given: argparse.Namespace) -> "list[Finding]":
     except (BadSetting, OSError) as error:
         return [*findings, problem("settings", str(error), "mend it there; the rest was not looked at")]
     changed = f"{len(chosen.origins)} other than the default: `kernelwire config --show-origin` lists them"
-    return [*findings, fine("settings", changed), *state.check(chosen), *running.check(chosen)]
+    findings += [fine("settings", changed), *sandbox.check(chosen.settings.bridge.sandbox)]
+    return [*findings, *state.check(chosen), *running.check(chosen)]

@@ -28,6 +28,11 @@ def add(commands: Subparsers) -> None:
         const="true",
         help="believe the X-Forwarded-* headers of the proxy that all clients come through",
     )
+    serve.add_argument(
+        "--insecure-shared-uid",
+        action="store_true",
+        help="serve several users even if nothing keeps their kernels apart",
+    )
     serve.set_defaults(command=run)
 
 
@@ -51,7 +56,10 @@ def run(given: argparse.Namespace) -> int:
     certificate = tls.of_settings(serve.tls_cert, serve.tls_key)
     shielded = certificate is not None or chosen.settings.rpc.behind_proxy
     with contextlib.closing(bind(serve.host, serve.port, shielded=shielded)) as listener:
-        logs.run(Supervisor(listener, chosen.state_dir, chosen.settings).run())
+        supervisor = Supervisor(
+            listener, chosen.state_dir, chosen.settings, insecure_shared_uid=given.insecure_shared_uid
+        )
+        logs.run(supervisor.run())
     return 0
 
 

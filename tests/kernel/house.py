@@ -12,6 +12,7 @@ import zmq
 from kernel_bridge import hop, results
 from kernel_bridge.host_lock import HostLock
 from kernel_bridge.kernel_factory import KernelFactory, Place
+from kernel_bridge.kernel_record import KernelRecord, read_record
 from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.service import Service
 from kernel_bridge.sessions import Sessions
@@ -93,6 +94,12 @@ class House(Calls):
         raw = await self.service.answer(request)  # pyright: ignore[reportArgumentType]  each Request is in AnyRequest
         answer: hop.Answer[R] = hop.Answer(raw, hop.RESULTS[type(request)])
         return answer.decode()
+
+    def record(self, session: str) -> KernelRecord:
+        """kernel.json of the session's kernel. A kernel sees another number of its own, in its PID namespace."""
+        records = [read_record(path) for path in (self.root / "kernels").iterdir()]
+        (found,) = [record for record in records if record is not None and record.session == session]
+        return found
 
     async def close(self) -> None:
         await self.sessions.stop()

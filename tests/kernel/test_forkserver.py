@@ -18,7 +18,6 @@ import pytest_asyncio
 
 from kernel_bridge import hop
 from kernel_bridge.forkserver.servers import ForkServers, ServerStatus
-from kernel_bridge.kernel_record import KernelRecord, read_record
 from tests.kernel.house import ALICE, House, house
 from tests.kernel.test_launcher import SAME_CELLS
 
@@ -80,12 +79,6 @@ async def the_server(home: House) -> ServerStatus:
     return status
 
 
-def record_of(home: House, pid: int) -> KernelRecord:
-    """kernel.json of the kernel with this pid."""
-    records = [read_record(path) for path in (home.root / "kernels").iterdir()]
-    return next(record for record in records if record is not None and record.pid == pid)
-
-
 async def gone(pid: int) -> None:
     """Return when there is no such process, not even a zombie; at most BOUND_S."""
     async with asyncio.timeout(BOUND_S):
@@ -105,9 +98,9 @@ async def value(home: House, session: str, code: str) -> Any:
 
 
 async def is_forked(home: House, session: str) -> bool:
-    pid, parent = await value(home, session, "import os; os.getpid(), os.getppid()")
-    record = record_of(home, pid)
-    assert parent == record.shim_pid
+    await value(home, session, "1")
+    record = home.record(session)
+    assert parent_of(parent_of(record.pid)) == record.shim_pid, "between them is the init of its PID namespace"
     return parent_of(record.shim_pid) == (await the_server(home)).pid
 
 
@@ -119,7 +112,7 @@ async def test_the_tree_is_server_shim_kernel_and_each_shows_its_own_command_lin
     assert await is_forked(forked, session)
     kernels = (await forked.ask(hop.ListKernels(caller=ALICE))).kernels
     assert next(kernel.preloaded for kernel in kernels if kernel.default)
-    record = record_of(forked, await value(forked, session, "os.getpid()"))
+    record = forked.record(session)
 
     def words(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
@@ -134,11 +127,11 @@ async def test_everything_a_user_sees_is_as_in_a_kernel_started_alone(forked: Ho
     async def shown(home: House) -> list[str]:
         session = await home.open()
         await home.evaluate(session, "import sys, os\nopen('script.py', 'w').write('import sys; print(sys.argv)')")
-        own = await value(home, session, "os.getcwd(), str(os.getpid()), sys.argv[2]")
+        own = await value(home, session, "sys.argv[2], os.getcwd()")
         texts: list[str] = []
         for code in (*SAME_CELLS.values(), *SAME_HERE):
             text = (await home.evaluate(session, code)).text
-            for word, name in zip(own, ("CWD", "PID", "CONNECTION"), strict=True):
+            for word, name in zip(own, ("CONNECTION", "CWD"), strict=True):
                 text = text.replace(word, name)
             # IPython breaks lines by their length, and that of the directory's name is the machine's matter
             texts.append(f"{code}: {' '.join(text.split())}")
@@ -169,19 +162,21 @@ SAME_HERE = (
 
 async def test_nothing_of_the_server_is_open_in_a_kernel(forked: House) -> None:
     session = await forked.open()
-    pid = await value(forked, session, "import os; os.getpid()")
+    await value(forked, session, "1")
+    record = forked.record(session)
     server = (await the_server(forked)).pid
     assert server is not None
 
     def opened(process: int) -> set[str]:
         return {str(path.readlink()) for path in Path(f"/proc/{process}/fd").iterdir()}
 
-    shared = opened(pid) & opened(server)
+    shared = opened(record.pid) & opened(server)
     assert shared <= {"/dev/null"}
     assert len(opened(server)) == 3, "its socket, a pipe for what it prints, /dev/null"
-    shim = record_of(forked, pid).shim_pid
-    assert len(opened(shim)) == 3, "/dev/null, its own wake-up pipe, the kernel's output"
-    assert opened(shim) & opened(server) <= {"/dev/null"}
+    shim = opened(record.shim_pid)
+    assert len(shim) == 5, "/dev/null, its own wake-up pipe, the kernel's output and process, what its init says"
+    assert shim & opened(server) <= {"/dev/null"}
+    assert len(opened(parent_of(record.pid))) == 1, "the pipe to the shim"
 
 
 async def test_two_kernels_share_no_secret_and_no_random_number(forked: House) -> None:
@@ -261,11 +256,11 @@ async def test_a_death_is_told_as_it_was(forked: House, code: str, status: int |
 
 async def test_a_restart_forks_again_in_the_same_directory(forked: House) -> None:
     session = await forked.open()
-    before = await value(forked, session, "import os; open('file', 'w').close(); kept = 1; os.getpid(), os.getcwd()")
+    before = await value(forked, session, "import os; open('file', 'w').close(); kept = 1; os.getcwd()")
+    pid = forked.record(session).pid
     await forked.ask(hop.Restart(caller=ALICE, session=session))
-    after = await value(forked, session, "import os; os.getpid(), os.getcwd()")
-    assert after[1] == before[1]
-    assert after[0] != before[0]
+    assert await value(forked, session, "import os; os.getcwd()") == before
+    assert forked.record(session).pid != pid
     assert await is_forked(forked, session)
     assert await value(forked, session, "'kept' in globals(), os.path.exists('file')") == (False, True)
 
@@ -284,9 +279,10 @@ async def test_an_atexit_handler_runs_and_sees_the_objects_of_cells(forked: Hous
 
 async def test_many_at_once_and_no_zombies(forked: House) -> None:
     sessions = [await forked.open() for _ in range(4)]
-    pids = await asyncio.gather(*(value(forked, session, "import os; os.getpid()") for session in sessions))
+    await asyncio.gather(*(value(forked, session, "1") for session in sessions))
+    records = [forked.record(session) for session in sessions]
+    pids, shims = [record.pid for record in records], [record.shim_pid for record in records]
     assert len(set(pids)) == 4
-    shims = [record_of(forked, pid).shim_pid for pid in pids]
     for session in sessions:
         await forked.ask(hop.CloseSession(caller=ALICE, session=session))
     server = (await the_server(forked)).pid
@@ -471,8 +467,8 @@ async def test_after_a_killed_server_kernels_live_and_the_next_are_started_alone
         assert server is not None
         os.kill(server, signal.SIGKILL)
         second = await home.open()
-        parent = await value(home, second, "import os; os.getppid()")
-        assert parent_of(parent) == os.getpid(), "started alone: its shim is our child"
+        await value(home, second, "1")
+        assert parent_of(home.record(second).shim_pid) == os.getpid(), "started alone: its shim is our child"
         assert await value(home, first, "1 + 1") == 2
         status = await the_server(home)
         assert status.pid not in (None, server)
@@ -551,8 +547,9 @@ from tests.kernel.test_forkserver import forking_house, the_server, value
 async def main():
     async with forking_house(Path(sys.argv[1])) as home:
         session = await home.open()
-        kernel, shim = await value(home, session, "import os; os.getpid(), os.getppid()")
-        print((await the_server(home)).pid, kernel, shim, flush=True)
+        await value(home, session, "1")
+        record = home.record(session)
+        print((await the_server(home)).pid, record.pid, record.shim_pid, flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(main())

@@ -1,8 +1,12 @@
-"""Code in a kernel, and moments badly chosen: whatever happens, every cell ends, every call is answered."""
+"""Code in a kernel, and moments badly chosen: whatever happens, every cell ends, every call is answered.
+
+Most of this code can do what it does only without a sandbox, which these kernels therefore do not have.
+"""
 
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from kernel_bridge.errors import BridgeError, KernelStartFailed, LimitExceeded, 
 from kernel_bridge.kernel_record import KernelRecord, read_record
 from kernel_bridge.line_file import LineFile, StoreFailed
 from kernel_bridge.results import Page
+from kernel_bridge.sandbox.settings import SandboxSettings
 from tests.kernel.house import ALICE, House, house
 
 ANSWER_S = 20.0
@@ -28,6 +33,13 @@ time.sleep(5)  # the kernel dies of it, a moment later
 """
 DEAF = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('deaf', flush=True)\n"
 DEEP = "open(target, 'w').write('{\"x\": ' + '[' * 100000 + ']' * 100000 + '}')"
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    patience = {"idle_grace_s": 2.0, "interrupt_again_s": 1.0, "interrupt_kill_s": 1.0}
+    async with house(tmp_path, sandbox=SandboxSettings(profile="none"), **patience) as made:
+        yield made
 
 
 def kernel_record(home: House) -> KernelRecord:
@@ -60,10 +72,6 @@ async def test_a_directory_in_the_place_of_a_socket(home: House) -> None:
         cell = await home.evaluate(session, code)
         assert (cell.end, cell.exit is not None and cell.exit.code) == ("kernel_died", 3)
         assert (await home.evaluate(session, "'anew'")).text == "'anew'"
-    sockets = home.sessions._factory.place.sockets  # pyright: ignore[reportPrivateUsage]
-    for path in sockets.glob("*-5"):
-        if path.is_dir():
-            path.rmdir()
 
 
 async def test_a_stopped_shim_is_not_waited_for(home: House, monkeypatch: pytest.MonkeyPatch) -> None:

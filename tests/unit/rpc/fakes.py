@@ -102,6 +102,7 @@ class FakeBridge:
     timeouts_s: list[float] = field(default_factory=list[float])
     cancelled: list[hop.Request[Any]] = field(default_factory=list[hop.Request[Any]])
     ready: bool = True
+    sandbox: str = "strict; namespaces, landlock, seccomp"
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     """something was asked"""

@@ -271,7 +271,8 @@ async def test_draining_is_503_and_health_goes_on(serve: MakeClient) -> None:
     async with client.get("/healthz") as response:
         assert response.status == 200
     async with client.get("/readyz") as response:
-        assert await response.json() == {"ready": False, "reasons": ["draining"]}
+        ready = await response.json()
+        assert (ready["ready"], ready["reasons"]) == (False, ["draining"])
 
 
 async def test_shutdown_answers_what_is_under_way() -> None:
@@ -308,7 +309,8 @@ async def test_health_and_readiness(serve: MakeClient) -> None:
     async with client.get("/healthz") as response:
         assert await response.json() == {"status": "ok", "version": "0.0", "api": "1.0", "worker": ""}
     async with client.get("/readyz") as response:
-        assert (response.status, await response.json()) == (200, {"ready": True, "reasons": []})
+        ready = {"ready": True, "reasons": [], "sandbox": front.bridge.sandbox}
+        assert (response.status, await response.json()) == (200, ready)
     front.bridge.ready = False
     front.authenticator.database_up = False
     async with client.get("/readyz") as response:
