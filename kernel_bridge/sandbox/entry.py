@@ -188,12 +188,12 @@ class Sandbox:
         """What Landlock allows where. With namespaces the root holds nothing else anyway: a second wall."""
         if self._namespaces:
             yield "/", landlock.READ
+            yield "/proc", landlock.READ | landlock.WRITE_FILE
             yield "/dev/shm", landlock.WRITE  # noqa: S108
             yield "/dev/pts", landlock.DEVICES
         else:
             yield "/dev/shm", landlock.WRITE & ~landlock.READ_DIR  # noqa: S108  semaphores of multiprocessing
             yield from ((path, landlock.READ) for path in ("/proc", "/sys/devices/system"))
-        yield "/proc", landlock.READ | landlock.WRITE_FILE
         for name in (*roots.DEVICES, "ptmx"):
             yield "/dev/" + name, landlock.DEVICES
         for kind, path, _ in self._mounts:

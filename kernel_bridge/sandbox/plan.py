@@ -45,13 +45,18 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     """the directory of the kernel's own sockets"""
     shm_bytes: int
     home: str
-    unset: frozenset[str]
-    """variables of the environment that it does not get"""
+    own_home: bool
+    """whether that is the home directory of the service's user"""
 
     def environment(self, env: dict[str, str]) -> dict[str, str]:
         """That of the kernel, from the one that it would have without a sandbox."""
-        kept = {name: text for name, text in env.items() if name not in self.unset}
+        kept = {name: text for name, text in env.items() if not self._is_left_out(name)}
         return kept | {"HOME": self.home, "TMPDIR": "/tmp" if self.level == "namespaces" else self.home}  # noqa: S108
+
+    def _is_left_out(self, name: str) -> bool:
+        if self.own_home:
+            return name == "XDG_RUNTIME_DIR"
+        return name in OWN_VARIABLES or name.startswith(OWN_PREFIXES)
 
     def fields(self) -> Iterator[tuple[str, str]]:
         """As the shim reads it."""
@@ -111,13 +116,8 @@ def plan(level: Level, profile: Profile, settings: SandboxSettings, around: Surr
         sockets=os.path.realpath(own.sockets),
         shm_bytes=settings.shm_bytes,
         home=home if home is not None and home in write else own.workdir,
-        unset=_unset(keep_own=home is not None and home in write),
+        own_home=home is not None and home in write,
     )
-
-
-def _unset(*, keep_own: bool) -> frozenset[str]:
-    names = {name for name in os.environ if name.startswith(OWN_PREFIXES)} | set(OWN_VARIABLES)
-    return frozenset({"XDG_RUNTIME_DIR"} if keep_own else names)
 
 
 def _is_inside(path: str, secret: Iterable[str]) -> bool:
