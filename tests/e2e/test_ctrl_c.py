@@ -76,7 +76,7 @@ async def test_twice_forces(start: Starter, http: aiohttp.ClientSession) -> None
     waiting = asyncio.create_task(client.evaluate("1", cell="next", wait=300))
     await client.until("cell", state="queued", cursor=seen.seq)
     service.remember()
-    assert len(service.kernels()) == 3  # shim, kernel and what the cell started
+    assert len(service.kernels()) == 4  # shim, the init of the namespace, kernel and what the cell started
 
     service.press_ctrl_c()
     with pytest.raises(subprocess.TimeoutExpired):  # it waits for the call

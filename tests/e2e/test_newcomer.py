@@ -21,7 +21,8 @@ def test_first_start_on_a_pipe(start: Starter) -> None:
     text = first.output.wait_for('"evaluate"', 10)
     lines = text.splitlines()
     assert START_LINE.fullmatch(lines[0])
-    assert lines[1] == f"User admin, password in {first.state_dir / 'admin-password'}"
+    assert lines[1].startswith("Sandbox of kernels: strict"), "a newcomer sees what keeps code in"
+    assert lines[2] == f"User admin, password in {first.state_dir / 'admin-password'}"
     assert first.password not in text
     assert _mode(first.state_dir) == 0o700
     for name in ("secret", "hop-secret", "kernelwire.db", "admin-password", "host.json", "host-id"):
@@ -54,7 +55,7 @@ def test_first_start_on_a_terminal(start: Starter) -> None:
     assert "assword" not in text
     assert "curl" not in text
     assert len(START_LINE.findall(text)) == 1
-    assert [line for line in text.splitlines() if line.strip("^C")] == text.splitlines()[:1]
+    assert [line for line in text.splitlines() if line.strip("^C")] == text.splitlines()[:2]
 
 
 def test_a_password_that_nobody_saw_is_said_again(start: Starter) -> None:

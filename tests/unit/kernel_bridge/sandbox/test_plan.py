@@ -1,6 +1,7 @@
 """Profiles, as mounts, network and environment."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ class Ground:
             (home / name).mkdir(parents=True)
         Path(self.own.connection_file).touch()
 
-    def plan(self, profile: Profile, level: Level = "namespaces", **settings: list[str]) -> Sandbox:
+    def plan(self, profile: Profile, level: Level = "namespaces", **settings: Any) -> Sandbox:
         around = Surroundings(secret=(str(self.state),), service=(str(self.home / "code"),))
         return plan(level, profile, SandboxSettings(**settings), around, self.own)
 
