@@ -129,6 +129,8 @@ class Notice(Struct, frozen=True):
     """how the kernel process before this one ended, if it died"""
     at: str | None = None
     """when it will happen, if it is announced (`..._ahead`)"""
+    limit: str | None = None
+    """of `limit_reached`: its name in `bridge.limits`"""
 
 
 class ExecuteInputContent(Struct, frozen=True):
@@ -176,7 +178,8 @@ class ClearOutputContent(Struct, frozen=True):
 
 
 class ErrorContent(Struct, frozen=True):
-    """An exception; or, from the service with `KernelStartFailed`, the last lines of the kernel's standard error."""
+    """An exception; or, from the service, `KernelStartFailed` with the last lines of the kernel's standard error, and
+    `LimitReached` with the limit that ended the kernel, or for which the cell is interrupted."""
 
     ename: str
     """name of the exception"""

@@ -12,6 +12,7 @@ from kernel_bridge.mending import Unmendable, mend, too_deep
 
 MAX_BYTES = 16 << 20
 """of a larger reply only the status is kept: payload and expressions are no way around the bounds of outputs"""
+TEXT_CHARACTERS = 500
 
 Status = Literal["ok", "error", "aborted"]
 
@@ -21,6 +22,10 @@ class ExecuteReply(Struct, frozen=True):
     execution_count: int | None = None
     user_expressions: dict[str, Any] | None = None
     payload: list[dict[str, Any]] = []
+    ename: str = ""
+    """of a reply that is an error: the exception's name"""
+    evalue: str = ""
+    """its text, the first characters of it"""
 
 
 class _StatusOnly(Struct, frozen=True):
@@ -45,6 +50,8 @@ def read(content: bytes) -> ExecuteReply:
         _count(fields.get("execution_count")),
         _expressions(fields.get("user_expressions")),
         _payload(fields.get("payload")),
+        _text(fields.get("ename")),
+        _text(fields.get("evalue")),
     )
 
 
@@ -59,6 +66,10 @@ def _status(said: object) -> Status:
     if said == "ok":
         return "ok"
     return "aborted" if said in ("aborted", "abort") else "error"
+
+
+def _text(said: object) -> str:
+    return said[:TEXT_CHARACTERS] if isinstance(said, str) else ""
 
 
 def _count(said: object) -> int | None:

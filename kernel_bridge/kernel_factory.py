@@ -10,7 +10,7 @@ from pathlib import Path
 import zmq
 from msgspec import structs
 
-from kernel_bridge import results
+from kernel_bridge import limits, results
 from kernel_bridge.adoption import Found, Survivor
 from kernel_bridge.connection import Connection
 from kernel_bridge.forkserver.client import ForkServer
@@ -140,6 +140,7 @@ class KernelFactory:
             session=session,
             lock_path=str(self.place.host_lock),
             orphan_grace_s=self._settings.orphan_grace_s,
+            limits=limits.for_launch(self._settings.limits, by_cgroup=frozenset(), counts_processes=False),
         )
 
     def _environment(self, spec: Spec) -> dict[str, str]:

@@ -49,6 +49,8 @@ class ExitRecord(Struct, frozen=True):
     """0..255; 126 or 127 also when it could not be started, as shells have it; `stderr` then says why"""
     signal: int | None = None
     oom: bool | None = None
+    limit: str | None = None
+    """the limit that ended it, by the name of its setting in `bridge.limits`"""
     stderr: str = ""
     """the last lines of stdout and stderr as one, 16 KiB at most"""
     time: str | None = None
@@ -58,7 +60,7 @@ class ExitRecord(Struct, frozen=True):
     @property
     def exit(self) -> Exit:
         """The facts that the wire contract shows."""
-        return Exit(self.code, self.signal, self.oom)
+        return Exit(self.code, self.signal, self.oom, self.limit)
 
 
 def read_record(kernel_dir: Path) -> KernelRecord | None:

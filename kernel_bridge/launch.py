@@ -73,6 +73,12 @@ class KernelLaunch(Struct, frozen=True, kw_only=True):
     """host.lock: without a holder of it the kernel is an orphan"""
     orphan_grace_s: float
     """seconds, > 0, that an orphan lives on"""
+    limits: dict[str, int] = {}
+    """by name, as sandbox/limits.py has them"""
+    cgroup: tuple[str, ...] = ()
+    """directories of the kernel's cgroup, which are there; its shim removes them at its end"""
+    uid: int | None = None
+    """user and group that it runs as; None: ours"""
 
 
 class Forks(Protocol):
@@ -173,6 +179,9 @@ def _fields(launch: KernelLaunch) -> Iterator[bytes]:
         *(("arg", arg) for arg in launch.argv),
         *(("env", f"{name}={value}") for name, value in env.items()),
         *([] if sandbox is None else [("sandbox", str(SANDBOX)), *sandbox.fields()]),
+        *(("limit", f"{name}:{value}") for name, value in launch.limits.items()),
+        *(("cgroup", directory) for directory in launch.cgroup),
+        *(("uid", str(uid)) for uid in (launch.uid,) if uid is not None),
     ]
     for name, value in fields:
         if "\0" in value:

@@ -39,7 +39,9 @@ class Exit(Struct, frozen=True):
     signal: int | None = None
     """the signal that ended it"""
     oom: bool | None = None
-    """whether it ran out of memory"""
+    """whether it was ended because memory had run out; null where nobody counts that"""
+    limit: str | None = None
+    """the limit that ended it, by its name in `bridge.limits`: memory_bytes, cpu_s, file_bytes"""
 
 
 class Truncated(Struct, frozen=True):

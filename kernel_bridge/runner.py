@@ -9,12 +9,12 @@ from contextvars import Context
 
 import msgspec
 
-from kernel_bridge import events, log_context, recovery
+from kernel_bridge import events, limits, log_context, recovery
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.clock import utcnow
 from kernel_bridge.completion import Completion
 from kernel_bridge.errors import KernelBusy, KernelDied, KernelStartFailed
-from kernel_bridge.event_contents import CellChanged, CellEnded
+from kernel_bridge.event_contents import CellChanged, CellEnded, Notice
 from kernel_bridge.inputs import Inputs
 from kernel_bridge.interrupt import Interrupts
 from kernel_bridge.journal import Journal
@@ -25,6 +25,8 @@ from kernel_bridge.results import CellEnd, CellState, Exit, InterruptStep
 from kernel_bridge.resumption import Resumption
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.sync import knows
+
+LIMIT_REACHED = "LimitReached"
 
 log = logging.getLogger("kernelwire.bridge.runner")
 
@@ -302,6 +304,7 @@ class Runner:
         """End a cell that has completed, and with it those that must not run after it."""
         end = cell.end_by(closing=self._closing)
         self._write_pages(cell)
+        self._write_limit(cell)
         self._end(cell, end)
         died = cell.exit is not None
         if cell.forced_end is not None and not self._closing:
@@ -317,6 +320,23 @@ class Runner:
                 content, limit = msgspec.json.encode(page), self._settings.max_event_bytes
                 for event in events.from_kernel("display_data", content, cell.id, max_bytes=limit):
                     self.write(event, cell)
+
+    def _write_limit(self, cell: LiveCell) -> None:
+        """Say which limit ended the kernel under the cell, or probably made its code fail."""
+        ended_by = limits.ended_by(cell.exit, self._settings.limits) if cell.exit is not None else None
+        if ended_by is not None:
+            self.reached_limit(cell, ended_by)
+        elif cell.reply is not None and cell.reply.status == "error":
+            name = limits.reached(cell.reply.ename, cell.reply.evalue, self._settings.limits)
+            if name is not None:
+                value = getattr(self._settings.limits, name)
+                text = f"this error may come from a limit of the service: bridge.limits.{name} = {value}"
+                self.write(events.from_service("notice", Notice("limit_reached", text, limit=name), cell.id), cell)
+
+    def reached_limit(self, cell: LiveCell, words: str) -> None:
+        """Have an `error` in the outputs of a cell that a limit ends."""
+        content = {"ename": LIMIT_REACHED, "evalue": words, "traceback": [f"{LIMIT_REACHED}: {words}"]}
+        self.write(events.from_service("error", content, cell.id), cell)
 
     def _start_failed(self, error: KernelStartFailed) -> None:
         first = self.queue.popleft() if self.queue else None

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from kernel_bridge.limit_settings import LimitSettings
 from kernel_bridge.sandbox.settings import SandboxSettings
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -75,3 +76,4 @@ class BridgeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """how long events are kept"""
 
     sandbox: SandboxSettings = SandboxSettings()
+    limits: LimitSettings = LimitSettings()

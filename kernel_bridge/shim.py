@@ -15,6 +15,8 @@ fork and the gate, and whose tree has a process more.
 
 A fork server runs the same code in a process that it has forked: see `run`, and forkserver/server.py.
 
+What a kernel may use and as whom it runs is put on it in its own process: sandbox/limits.py.
+
 Sources: prctl(2), fcntl(2) "Open file description locks", proc_pid_stat(5), proc_tid_children(5), waitid(2).
 """
 
@@ -29,6 +31,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from typing import Any, NoReturn
+
+    from kernel_bridge.sandbox import limits
 else:
     try:
         # The public module makes enums of its names: 4 ms and 0.9 MiB for each kernel.
@@ -52,13 +56,32 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 PIDFD_SIGNAL_PROCESS_GROUP = 4
+PR_SET_NO_NEW_PRIVS = 38
+NULL_OR_BOOL = {None: "null", False: "false", True: "true"}
 JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | {0x22: '\\"', 0x5C: "\\\\"}
+
+
+def load(name: str) -> "Any":
+    """A module of sandbox/ by its file, under no name that a cell could import; importlib itself would cost 2 ms."""
+    from _frozen_importlib_external import SourceFileLoader  # pyright: ignore  the machinery itself
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    if os.path.basename(here) == "__pycache__":  # the compiled shim
+        here = os.path.dirname(here)
+    module = type(os)("_kernelwire_" + name)
+    SourceFileLoader(module.__name__, f"{here}/sandbox/{name}.py").exec_module(module)
+    return module
+
+
+if not TYPE_CHECKING:
+    limits = load("limits")
 
 
 class Launch:
     """What to start: fields `name=value`, each ended by a NUL byte, which no path and no argument can hold.
 
-    `arg` and `env` (value `NAME=TEXT`) come as often as needed, unknown names are ignored. JSON would cost 4 ms and
+    `arg`, `env` (value `NAME=TEXT`), `limit` (value `NAME:NUMBER`) and `cgroup` come as often as needed, unknown names
+    are ignored. JSON would cost 4 ms and
     0.6 MiB for each kernel, and could not carry arguments that are not UTF-8.
     """
 
@@ -80,6 +103,13 @@ class Launch:
         for pair in fields.get(b"env", []):
             name, _, value = pair.partition(b"=")
             self.env[name] = value
+        self.limits: dict[bytes, int] = {}
+        for pair in fields.get(b"limit", []):
+            name, _, value = pair.partition(b":")
+            self.limits[name] = int(value)
+        self.cgroup = [os.fsdecode(directory) for directory in fields.get(b"cgroup", [])]
+        uid = fields.get(b"uid")
+        self.uid = int(uid[0]) if uid else None
 
 
 class HostWatch:
@@ -268,7 +298,9 @@ class Shim:
             before = len(self._output)
             if not self._read_output() or len(self._output) == before < OUTPUT_BYTES:
                 break
-        write_file(self._path("exit.json"), self._exit(status))
+        text = self._exit(status)
+        limits.end(self._launch.cgroup)
+        write_file(self._path("exit.json"), text)
 
     def _end_descendants(self) -> None:
         """Kill our children until there are none: a killed one's children become ours (subreaper).
@@ -303,10 +335,15 @@ class Shim:
     def _exit(self, status: int) -> str:
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else "null"
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else "null"
+        oom = limits.ran_out(self._launch.cgroup)
+        if oom:  # perhaps another process of the kernel's was ended, and the kernel went on
+            oom = number == signal.SIGKILL
+        limit = limits.reached(self._launch.limits, number if isinstance(number, int) else 0, oom)
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
         return (
-            f'{{"v": 1, "code": {code}, "signal": {number}, "oom": null, '
+            f'{{"v": 1, "code": {code}, "signal": {number}, '
+            f'"oom": {NULL_OR_BOOL[oom]}, "limit": {quote(limit.encode()) if limit else "null"}, '
             f'"stderr": {quote(last_lines(bytes(self._output)))}, "time": "{stamp}"}}\n'
         )
 
@@ -323,7 +360,15 @@ def enter_kernel(launch: Launch, shim: int, gate: int, output: int, sandbox: "An
         os.dup2(output, 1)
         os.dup2(output, 2)
         reset_signals()
-        # Here is the place for limits, and then for a user of the session's own: what follows is the same for any user.
+        doing = b"limit a kernel"
+        limits.join(launch.cgroup)
+        limits.put_on(launch.limits)
+        if launch.uid is not None:
+            limits.become(launch.uid, LIBC)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the change of user has cleared it
+            if os.getppid() != shim:
+                return
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
         if sandbox is None:
             prctl(PR_SET_DUMPABLE, 1)
         else:
@@ -333,6 +378,7 @@ def enter_kernel(launch: Launch, shim: int, gate: int, output: int, sandbox: "An
         if os.read(gate, 1):
             doing = b"start in " + launch.workdir
             os.chdir(launch.workdir)
+            limits.put_on_processes(launch.limits)
             if sandbox is not None:
                 doing = b"enter the sandbox"
                 sandbox.close_doors()

@@ -59,7 +59,7 @@ OF_ERRORS: Mapping[str, str] = MappingProxyType(
         "cell": "the id that was asked for",
         "name": "the name that was asked for",
         "available": "the names that there are",
-        "exit": "how the kernel process ended: `{code, signal, oom}`, unknown ones null",
+        "exit": "how the kernel process ended: `{code, signal, oom, limit}`, unknown ones null",
         "stderr": "the last lines that the kernel wrote to standard error",
         "deadline_s": "seconds that the kernel had",
         "request_id": "what to tell the administrator: the log has the same",

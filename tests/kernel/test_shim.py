@@ -85,7 +85,10 @@ class Bench:
         )
 
     async def start(self, argv: list[str], *, grace_s: float = 600.0, workdir: str | None = None) -> KernelProcess:
-        process = await launch.start(self.launch(argv, grace_s=grace_s, workdir=workdir))
+        return await self.start_launch(self.launch(argv, grace_s=grace_s, workdir=workdir))
+
+    async def start_launch(self, asked: KernelLaunch) -> KernelProcess:
+        process = await launch.start(asked)
         self._processes.append(process)
         return process
 

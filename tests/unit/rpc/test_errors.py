@@ -80,7 +80,7 @@ def test_a_defect_shows_a_request_id_and_nothing_else(error: Exception) -> None:
 
 def test_facts_are_plain_values() -> None:
     shown = errors.show(bridge_errors.KernelDied(Exit(signal=9)), "")
-    assert shown.data == {"exit": {"code": None, "signal": 9, "oom": None}}
+    assert shown.data == {"exit": {"code": None, "signal": 9, "oom": None, "limit": None}}
 
 
 def test_only_a_cursor_beyond_the_log_has_a_newest() -> None:
