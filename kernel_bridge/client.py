@@ -48,6 +48,7 @@ class HostClient:
         self._lost = asyncio.Event()
         self._known = asyncio.Event()
         self._secret = b""
+        self._notes: list[str] = []
 
     @property
     def ready(self) -> bool:
@@ -58,6 +59,11 @@ class HostClient:
     def sandbox(self) -> str:
         """What the host last said of the sandbox that its kernels run in; empty before that."""
         return self._sandbox
+
+    @property
+    def notes(self) -> list[str]:
+        """What the last host that welcomed us says is not as its settings say, in words."""
+        return self._notes
 
     async def wait_ready(self, timeout_s: float) -> bool:
         try:
@@ -159,6 +165,7 @@ class HostClient:
             case hop.Welcome():
                 self._instance = message.instance
                 self._sandbox = message.sandbox
+                self._notes = message.notes
                 self._known.set()
                 log.info("host_known version=%s", message.version)
             case hop.Pong():

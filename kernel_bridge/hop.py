@@ -211,6 +211,8 @@ class Welcome(Struct, frozen=True, tag="welcome"):
     """random at each start of a host: another one means that every call under way is gone"""
     sandbox: str = ""
     """the profile in force and what of it this machine can do, for people"""
+    notes: list[str] = []
+    """what is not as its settings say, in words for whoever runs it"""
 
 
 class Refused(Struct, frozen=True, tag="refused"):

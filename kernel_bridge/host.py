@@ -13,7 +13,9 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from kernel_bridge import adoption, hop, leftovers, pidfd, runtime_dir, shim
+from kernel_bridge import adoption, hop, leftovers, limits, pidfd, runtime_dir, shim
+from kernel_bridge.cgroup_places import NoCgroups
+from kernel_bridge.cgroups import Cgroups, open_cgroups
 from kernel_bridge.errors import KernelspecNotFound
 from kernel_bridge.files import write_atomically, write_on_full_disk
 from kernel_bridge.hop_secret import make_secret
@@ -53,6 +55,8 @@ class Host:
         self._version = version
         self._owned = owned
         self._tracer = tracer
+        self._notes: list[str] = []
+        """what is not as the settings say, for /readyz"""
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
 
@@ -90,11 +94,16 @@ class Host:
         context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
         try:
             specs = Kernelspecs()
-            factory = KernelFactory(context, place, specs, self._settings)
             host_id = _host_id(self._state_dir)
+            cgroups = await self._open_cgroups(host_id)
+            factory = KernelFactory(context, place, specs, self._settings, cgroups)
             sessions = Sessions(self._state_dir / "sessions", host_id, specs, factory, self._settings)
             sessions.load()
             survey = await adoption.survey(place.kernels, sockets, sessions.records, specs)
+            if cgroups is not None:
+                cgroups.sweep(
+                    [path.name for path in survey.leftovers] + [one.directory.name for one in survey.found.values()]
+                )
             factory.leftovers.end(survey.leftovers)
             owned = {record.workdir for record in sessions.records.values()}
             unowned = [place.workdirs / path.name for path in survey.waiting if path.name not in owned]
@@ -103,18 +112,36 @@ class Host:
                 sessions.expect_recovery(survey.found)
             preparing = asyncio.create_task(self._prepare_fork(factory), name="fork-server-first")
             try:
-                whole = await self._serve(sessions, context, sockets, sandbox, announce)
+                whole = await self._serve(sessions, cgroups, context, sockets, sandbox, announce)
             finally:
                 preparing.cancel()
                 await factory.leftovers.close()
                 if factory.forks is not None:
                     await factory.forks.close()
+                if cgroups is not None:
+                    cgroups.close()
         finally:
             context.destroy(linger=0)  # unlike term() it waits for no socket that a fault left open
             if not leftovers.exist(place.kernels):  # a kernel that lives on has its sockets there
                 runtime_dir.remove(sockets)
         if whole:
             (self._state_dir / HOST_FILE).unlink(missing_ok=True)
+
+    async def _open_cgroups(self, host_id: str) -> Cgroups | None:
+        """Where there can be cgroups; what that costs the limits is said in the log and by /readyz."""
+        asked = self._settings.limits
+        owner = os.getppid() if self._owned else os.getpid()
+        try:
+            cgroups, why = await asyncio.to_thread(open_cgroups, asked.cgroup, host_id, owner), ""
+        except NoCgroups as error:
+            cgroups, why = None, str(error)
+        by_cgroup = cgroups.controllers if cgroups is not None else frozenset[str]()
+        counts_processes = await asyncio.to_thread(sandboxes.count_processes, self._settings.sandbox)
+        self._notes = limits.shortfalls(asked, by_cgroup=by_cgroup, counts_processes=counts_processes)
+        log.info("limits cgroup=%s reason=%s", ",".join(sorted(by_cgroup)) or "none", why or "found")
+        for note in self._notes:
+            log.warning("limit_not_as_set %s", note)
+        return cgroups
 
     async def _prepare_fork(self, factory: KernelFactory) -> None:
         if self._settings.fork_server_at_start:
@@ -126,20 +153,23 @@ class Host:
     async def _serve(
         self,
         sessions: Sessions,
+        cgroups: Cgroups | None,
         context: "zmq.Context[zmq.Socket[bytes]]",
         sockets: Path,
         sandbox: str,
         announce: Callable[[], None],
     ) -> bool:
         """False if a next host has something to recover."""
-        welcome = hop.Welcome(hop.PROTO, self._version, _host_id(self._state_dir), secrets.token_hex(8), sandbox)
+        welcome = hop.Welcome(
+            hop.PROTO, self._version, _host_id(self._state_dir), secrets.token_hex(8), sandbox, self._notes
+        )
         service = Service(sessions, self._version)
         server = HopServer(context, sockets / HOST_SOCKET, make_secret(self._state_dir), welcome, service, self._tracer)
         recovering = asyncio.create_task(sessions.recover(), name="recovery")  # its first step is before any call
         try:
             log.info("host_ready sessions=%d sandbox=%s", sessions.count, sandbox)
             announce()
-            await self._until_stopped(server, sessions)
+            await self._until_stopped(server, sessions, cgroups)
         finally:
             recovering.cancel()
             server.refuse_calls()
@@ -151,7 +181,7 @@ class Host:
         log.info("host_stopped")
         return whole
 
-    async def _until_stopped(self, server: HopServer, sessions: Sessions) -> None:
+    async def _until_stopped(self, server: HopServer, sessions: Sessions, cgroups: Cgroups | None) -> None:
         """Return at a signal, or when nobody has owned this host for `orphan_grace_s`."""
         loop = asyncio.get_running_loop()
         owner = HostLock(self._state_dir / SERVE_LOCK)
@@ -162,6 +192,8 @@ class Host:
                     await self._stop.wait()
             server.forget_silent()
             sessions.tend()
+            if cgroups is not None:
+                cgroups.tend()
             if not self._owned or _is_held(owner):
                 owned_at = loop.time()
             elif loop.time() - owned_at > self._settings.orphan_grace_s:

@@ -80,8 +80,9 @@ class Kernel:
         on_exit: DeliverExit,
         *,
         same_peer: bool = True,
+        leave: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`same_peer`: see KernelChannels."""
+        """`same_peer`: see KernelChannels. `leave` is told the kernel's id when `close` has removed its directory."""
         self.spec = spec
         self.kid = directory.name
         self.info = KernelInfo()
@@ -98,6 +99,7 @@ class Kernel:
         self._connection = connection
         self._settings = settings
         self._on_exit = on_exit
+        self._leave = leave
         self._channels = KernelChannels(
             context, connection, self.kid, deliver, lossless=spec.launcher, same_peer=same_peer
         )
@@ -201,6 +203,7 @@ class Kernel:
         except OSError as error:  # code in the kernel can have put anything there
             log.warning("sockets_not_removed kernel=%s error=%s", self.kid, error)
         shutil.rmtree(self._directory, ignore_errors=True)
+        self._leave(self.kid)
 
     # -- requests ------------------------------------------------------------------------------------------------------
 

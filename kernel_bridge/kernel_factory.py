@@ -12,6 +12,7 @@ from msgspec import structs
 
 from kernel_bridge import limits, results
 from kernel_bridge.adoption import Found, Survivor
+from kernel_bridge.cgroups import Cgroups
 from kernel_bridge.connection import Connection
 from kernel_bridge.forkserver.client import ForkServer
 from kernel_bridge.forkserver.servers import ForkServers
@@ -23,6 +24,7 @@ from kernel_bridge.launch import KernelLaunch
 from kernel_bridge.leftovers import Leftovers
 from kernel_bridge.probe import Probes
 from kernel_bridge.record import SessionRecord
+from kernel_bridge.sandbox.plan import Sandbox
 from kernel_bridge.sandbox.sandboxes import Sandboxes
 from kernel_bridge.settings import BridgeSettings
 
@@ -57,15 +59,18 @@ class KernelFactory:
         place: Place,
         kernelspecs: Kernelspecs,
         settings: BridgeSettings,
+        cgroups: Cgroups | None = None,
     ) -> None:
         self.place = place
-        self.leftovers = Leftovers(place.sockets)
+        self.leftovers = Leftovers(place.sockets, self._leave)
         self.forks = ForkServers() if settings.fork_server and sys.platform == "linux" else None
         self._context = context
         self._kernelspecs = kernelspecs
         self._settings = settings
         self._environments: dict[str, tuple[Spec, dict[str, str]]] = {}
         self._sandboxes = Sandboxes(settings.sandbox, place.state_dir, place.sockets)
+        self._cgroups = cgroups
+        self._by_cgroup = cgroups.controllers if cgroups is not None else frozenset[str]()
 
     async def open(self, record: SessionRecord, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
         """Launch a kernel for a session in its own working directory; it is not ready yet.
@@ -73,7 +78,8 @@ class KernelFactory:
         Raises KernelspecNotFound, OSError if the machine cannot start it.
         """
         spec = await self._kernelspecs.get(record.kernelspec)
-        return await self._open(spec, _new_kid(), record.workdir, record.id, record.owner_name, deliver, on_exit)
+        user = record.owner_name
+        return await self._open(spec, _new_kid(), record.workdir, record.id, user, deliver, on_exit)
 
     async def open_waiting(self, spec: Spec, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
         """As `open`, for no session yet, in the sandbox that users have by default. Its working directory is its own and
@@ -95,11 +101,15 @@ class KernelFactory:
         preparing = asyncio.ensure_future(asyncio.to_thread(_prepare, directory, workdir, connection, connection_file))
         try:
             await asyncio.shield(preparing)
-            kernel = Kernel(self._context, spec, connection, directory, self._settings, deliver, on_exit)
+            kernel = Kernel(
+                self._context, spec, connection, directory, self._settings, deliver, on_exit, leave=self._leave
+            )
             launch = self._launch(spec, directory, workdir, session)
             own = workdir, connection.directory, connection_file
-            sandbox = await self._sandboxes.of(user, spec, launch.argv, launch.env, own)
-            await kernel.start(structs.replace(launch, sandbox=sandbox), self.forks)
+            launch = self._boxed(launch, await self._sandboxes.of(user, spec, launch.argv, launch.env, own))
+            if self._cgroups is not None:
+                launch = structs.replace(launch, cgroup=self._cgroups.create(kid, self._settings.limits))
+            await kernel.start(launch, self.forks)
         except BaseException:
             if kernel is not None:
                 kernel.close()
@@ -140,8 +150,16 @@ class KernelFactory:
             session=session,
             lock_path=str(self.place.host_lock),
             orphan_grace_s=self._settings.orphan_grace_s,
-            limits=limits.for_launch(self._settings.limits, by_cgroup=frozenset(), counts_processes=False),
+            limits=self._limits(counts_processes=False),
         )
+
+    def _boxed(self, launch: KernelLaunch, sandbox: Sandbox | None) -> KernelLaunch:
+        """In a user namespace of its own a kernel's processes can be counted."""
+        counts_processes = sandbox is not None and sandbox.level == "namespaces"
+        return structs.replace(launch, sandbox=sandbox, limits=self._limits(counts_processes=counts_processes))
+
+    def _limits(self, *, counts_processes: bool) -> dict[str, int]:
+        return limits.for_launch(self._settings.limits, by_cgroup=self._by_cgroup, counts_processes=counts_processes)
 
     def _environment(self, spec: Spec) -> dict[str, str]:
         """Of its kernels; made once, for nothing in ours changes."""
@@ -166,6 +184,7 @@ class KernelFactory:
             probes.deliver,
             on_exit,
             same_peer=found.hands_over,
+            leave=self._leave,
         )
         kernel.take_over(found.process, found.info, probes)
         return kernel
@@ -175,6 +194,11 @@ class KernelFactory:
         if isinstance(found, Survivor):
             found.process.close()
         self.leftovers.end([found.directory])
+
+    def _leave(self, kid: str) -> None:
+        """A kernel has ended and its directory is gone."""
+        if self._cgroups is not None:
+            self._cgroups.leave(kid)
 
 
 def _new_kid() -> str:

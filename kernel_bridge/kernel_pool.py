@@ -69,7 +69,7 @@ class KernelPool:
     async def take(self, record: SessionRecord) -> WaitingKernel | None:
         """A kernel for a session that has no files yet, the one that has waited longest; None if there is none.
 
-        A session with files gets none, as a kernel's directory cannot be changed, and so does one whose user has another
+        A session with files gets none, as a kernel's directory cannot be changed; nor does one whose user has another
         sandbox than the default. Raises KernelspecNotFound, TimeoutError.
         """
         self._taken_at = time.monotonic()

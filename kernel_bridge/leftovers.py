@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from pathlib import Path
 
@@ -18,9 +18,10 @@ log = logging.getLogger("kernelwire.bridge.leftovers")
 class Leftovers:
     """Ends kernels while the host serves; `close` waits until they have ended, which is bounded."""
 
-    def __init__(self, sockets: Path) -> None:
-        """`sockets`: where they have their sockets, which go with them."""
+    def __init__(self, sockets: Path, leave: Callable[[str], None] = lambda _: None) -> None:
+        """`sockets`: where they have their sockets, which go with them. `leave` is told the id of each that ended."""
         self._sockets = sockets
+        self._leave = leave
         self._tasks: set[asyncio.Task[bool]] = set()
 
     def end(self, directories: Iterable[Path], *, workdirs: Iterable[Path] = ()) -> None:
@@ -28,7 +29,7 @@ class Leftovers:
         one of them; returns at once."""
         own = {workdir.name: workdir for workdir in workdirs}
         for directory in directories:
-            ending = _end_one(directory, self._sockets, own.get(directory.name))
+            ending = _end_one(directory, self._sockets, own.get(directory.name), self._leave)
             task = asyncio.create_task(ending, name=f"leftover-{directory.name}", context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -73,7 +74,9 @@ def _directories(kernels: Path) -> list[Path]:
     return [path for path in kernels.iterdir() if path.is_dir()] if kernels.is_dir() else []
 
 
-async def _end_one(directory: Path, sockets: Path | None, workdir: Path | None = None) -> bool:
+async def _end_one(
+    directory: Path, sockets: Path | None, workdir: Path | None = None, leave: Callable[[str], None] = lambda _: None
+) -> bool:
     try:
         record = await kernel_process.end_leftover(directory)
     except (OSError, TimeoutError):  # one bad record, or a process that cannot die, must not keep a host from starting
@@ -84,4 +87,5 @@ async def _end_one(directory: Path, sockets: Path | None, workdir: Path | None =
     if workdir is not None:  # first: the other one's name is all that leads to it
         await asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True)
     await asyncio.to_thread(forget, directory, sockets)
+    leave(directory.name)
     return record is not None

@@ -25,3 +25,6 @@ class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """open files of each process (RLIMIT_NOFILE)"""
     core_bytes: Annotated[int, Meta(ge=0)] = 0
     """size of a core dump (RLIMIT_CORE)"""
+    cgroup: Annotated[str, Meta(pattern="^(auto|off|/.*)$", description="auto, off or a path")] = "auto"
+    """where cgroups are made: `auto`, wherever the service may; `off`, nowhere; or a cgroup of version 2 by its path,
+    which the service may write to and which holds no processes"""

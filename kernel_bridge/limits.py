@@ -34,6 +34,18 @@ def for_launch(settings: LimitSettings, *, by_cgroup: frozenset[str], counts_pro
     return {name: value for name, value in asked.items() if value is not None}
 
 
+def shortfalls(settings: LimitSettings, *, by_cgroup: frozenset[str], counts_processes: bool) -> list[str]:
+    """Which of the limits are not kept as they are set, in words that everybody may read."""
+    found: list[str] = []
+    if settings.memory_bytes is not None and "memory" not in by_cgroup:
+        found.append("bridge.limits.memory_bytes limits the address space of each process only: no cgroup for memory")
+    if settings.processes is not None and "pids" not in by_cgroup and not counts_processes:
+        found.append("bridge.limits.processes is not in force: no cgroup for pids")
+    if settings.cpus is not None and "cpu" not in by_cgroup:
+        found.append("bridge.limits.cpus is not in force: no cgroup for cpu")
+    return found
+
+
 def ended_by(exit: Exit, settings: LimitSettings) -> str | None:
     """In words, by which limit a kernel that died was ended; None if it was not."""
     if exit.limit is not None:

@@ -38,6 +38,11 @@ class Bridge(Protocol):
         """The sandbox of the host's kernels, in words; empty if the host has not said."""
         ...
 
+    @property
+    def notes(self) -> list[str]:
+        """What is not as the host's settings say, in words."""
+        ...
+
     async def call(self, request: hop.Request[R], *, timeout_s: float) -> hop.Answer[R]:
         """The host's answer. The request is sent before the first await; a cancelled call tells the host so.
 

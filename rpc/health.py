@@ -24,6 +24,8 @@ class Readiness(Struct, frozen=True):
     """what is missing: draining, host, database"""
     sandbox: str = ""
     """the profile that kernels run in, and the layers of it that this machine has or refuses; empty without a host"""
+    notes: list[str] = []
+    """limits that the machine does not let the service keep as they are set; it serves all the same"""
 
 
 class HealthEndpoint:
@@ -45,7 +47,8 @@ class HealthEndpoint:
             )
             if missing
         ]
-        return _json(503 if reasons else 200, Readiness(not reasons, reasons, self._services.bridge.sandbox))
+        bridge = self._services.bridge
+        return _json(503 if reasons else 200, Readiness(not reasons, reasons, bridge.sandbox, list(bridge.notes)))
 
 
 def _json(status: int, body: Struct) -> web.Response:

@@ -135,15 +135,16 @@ def end(cgroup: "Sequence[str]") -> bool:
         time.sleep(0.005)
 
 
-def end_at_once(directory: str) -> bool:
-    """Kill what is in a cgroup, and remove it if nothing is; whether it is gone. Takes a moment and never waits."""
+def end_at_once(directory: str, *, kill: bool = True) -> bool:
+    """Remove a cgroup that is empty, else kill what is in it; whether it is gone. Takes a moment and never waits."""
     try:
         os.rmdir(directory)
         return True
     except FileNotFoundError:
         return True
     except OSError:
-        _kill(directory)
+        if kill:
+            _kill(directory)
         return False
 
 

@@ -74,6 +74,11 @@ def are_separate(settings: SandboxSettings) -> bool:
     return "none" not in (settings.profile, *settings.users.values()) and probe().level is not None
 
 
+def count_processes(settings: SandboxSettings) -> bool:
+    """Whether every kernel has a user namespace of its own, in which its processes are counted. Blocks as `probe` does."""
+    return are_separate(settings) and probe().level == "namespaces"
+
+
 def summary(settings: SandboxSettings, layers: Layers) -> str:
     """The profile in force, in the words of the start line and of /readyz."""
     others = f", of some users another ({', '.join(sorted(settings.users))})" if settings.users else ""

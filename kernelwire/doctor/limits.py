@@ -1,8 +1,11 @@
-"""Limits that the system puts on the service."""
+"""Limits that the system puts on the service, and those that the service can put on kernels."""
 
 import resource
 from collections.abc import Iterator
 
+from kernel_bridge import cgroup_places, limits
+from kernel_bridge.cgroup_places import NoCgroups
+from kernel_bridge.limit_settings import LimitSettings
 from kernelwire.doctor.finding import Finding, fine, warning
 
 DESCRIPTORS_PER_KERNEL = 12
@@ -21,3 +24,24 @@ def check() -> Iterator[Finding]:
         yield warning("open files", text, mend)
     else:
         yield fine("open files", text)
+
+
+def of_kernels(settings: LimitSettings) -> Iterator[Finding]:
+    """What stands behind `bridge.limits`, for a service that starts from where the doctor does."""
+    try:
+        places, why = cgroup_places.find(settings.cgroup), ""
+    except NoCgroups as error:
+        places, why = None, str(error)
+    controllers = frozenset(places.parents) if places is not None else frozenset[str]()
+    if places is not None:
+        text = f"by cgroups of version {places.version} ({', '.join(sorted(controllers))}) and limits of each process"
+    else:
+        text = f"by limits of each process only; no cgroups: {why}"
+    short = limits.shortfalls(settings, by_cgroup=controllers, counts_processes=False)
+    if settings == LimitSettings(cgroup=settings.cgroup) or not short:  # nobody has asked for more
+        yield fine("kernel limits", "; ".join([text, *short]))
+        return
+    mend = (
+        "run as root, or by systemd with Delegate=yes, or name a cgroup by bridge.limits.cgroup (docs/how-to/limits.md)"
+    )
+    yield warning("kernel limits", "; ".join([text, *short]), mend)

@@ -380,7 +380,7 @@ async def test_another_interpreter_has_a_server_of_its_own(
             )
             *seen, pid, shim = await value(home, session, code)
             assert seen == ["subclass", str(prefix), 7, "wrapped" if wrapped else None]
-            assert record_of(home, pid).shim_pid == shim
+            assert home.record(session).shim_pid == shim
             assert parent_of(shim) == other.pid
         ours = await home.open()
         prefix_of_ours, shim = await value(home, ours, "import os, sys; sys.prefix, os.getppid()")

@@ -103,6 +103,7 @@ class FakeBridge:
     cancelled: list[hop.Request[Any]] = field(default_factory=list[hop.Request[Any]])
     ready: bool = True
     sandbox: str = "strict; namespaces, landlock, seccomp"
+    notes: list[str] = field(default_factory=list[str])
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     """something was asked"""

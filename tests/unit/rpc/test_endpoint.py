@@ -309,8 +309,11 @@ async def test_health_and_readiness(serve: MakeClient) -> None:
     async with client.get("/healthz") as response:
         assert await response.json() == {"status": "ok", "version": "0.0", "api": "1.0", "worker": ""}
     async with client.get("/readyz") as response:
-        ready = {"ready": True, "reasons": [], "sandbox": front.bridge.sandbox}
+        ready = {"ready": True, "reasons": [], "sandbox": front.bridge.sandbox, "notes": []}
         assert (response.status, await response.json()) == (200, ready)
+    front.bridge.notes = ["bridge.limits.cpus is not in force"]
+    async with client.get("/readyz") as response:
+        assert (response.status, (await response.json())["notes"]) == (200, front.bridge.notes)
     front.bridge.ready = False
     front.authenticator.database_up = False
     async with client.get("/readyz") as response:
