@@ -24,9 +24,13 @@ class Interrupts:
 
     async def interrupt(self, cell: LiveCell) -> InterruptStep:
         """Interrupt the running `cell`; it goes on though the caller leaves."""
+        return await asyncio.shield(self.begin(cell))
+
+    def begin(self, cell: LiveCell) -> "asyncio.Task[InterruptStep]":
+        """As `interrupt`; the task is ours."""
         cell.interrupted = True
         cell.may_kill = cell.may_kill or self._settings.interrupt_kill
-        return await asyncio.shield(self._escalate(cell))
+        return self._escalate(cell)
 
     def timed_out(self, cell: LiveCell) -> None:
         """The cell's `timeout` is over: interrupt it, if need be by killing the kernel."""

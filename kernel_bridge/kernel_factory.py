@@ -82,8 +82,8 @@ class KernelFactory:
         return await self._open(spec, _new_kid(), record.workdir, record.id, user, deliver, on_exit)
 
     async def open_waiting(self, spec: Spec, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
-        """As `open`, for no session yet, in the sandbox that users have by default. Its working directory is its own and
-        is named like it.
+        """As `open`, for no session yet, in the sandbox that users have by default. Its working directory is its own
+        and is named like it.
 
         Raises OSError.
         """

@@ -25,6 +25,9 @@ class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """open files of each process (RLIMIT_NOFILE)"""
     core_bytes: Annotated[int, Meta(ge=0)] = 0
     """size of a core dump (RLIMIT_CORE)"""
+    workdir_bytes: Annotated[int, Meta(ge=1 << 20)] | None = None
+    """disk blocks of one session's working directory; soft: looked at every 5 s while a cell runs. Beyond it the cell
+    that writes is interrupted; others run, so that the user can delete files"""
     cgroup: Annotated[str, Meta(pattern="^(auto|off|/.*)$", description="auto, off or a path")] = "auto"
     """where cgroups are made: `auto`, wherever the service may; `off`, nowhere; or a cgroup of version 2 by its path,
     which the service may write to and which holds no processes"""

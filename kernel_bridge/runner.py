@@ -106,6 +106,10 @@ class Runner:
         """Interrupt the running `cell` and say which step worked."""
         return await self._interrupts.interrupt(cell)
 
+    def interrupt_soon(self, cell: LiveCell) -> None:
+        """As `interrupt`, without waiting for it."""
+        self._interrupts.begin(cell)
+
     def answer_input(self, input_id: str, value: str) -> None:
         """Give the running cell its input. Raises NotWaitingForInput unless it waits for exactly this one."""
         self.inputs.answer(self.running, self._slot.kernel, input_id, value)

@@ -279,6 +279,16 @@ class Session:
         await self._slot.close(kill=running is not None)
         self.notify(notice)
 
+    def stop_cell_for_limit(self, words: str) -> bool:
+        """Interrupt the cell that runs because a limit is reached, and say so in its outputs; False if none runs."""
+        cell = self._running()
+        if cell is None or cell.completed.is_set():
+            return False
+        if not cell.interrupted:
+            self._desk.cells.runner.reached_limit(cell, words)
+        self._desk.cells.runner.interrupt_soon(cell)
+        return True
+
     def notify(self, notice: Notice) -> None:
         """Write a `notice` event."""
         self._desk.journal.write(events.from_service("notice", notice, None))

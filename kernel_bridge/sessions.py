@@ -26,6 +26,7 @@ from kernel_bridge.session import TOO_MUCH_STORED, Session
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.stored_bytes import StoredBytes
 from kernel_bridge.tally import Tally
+from kernel_bridge.workdir_watch import WorkdirWatch
 
 log = logging.getLogger("kernelwire.bridge.sessions")
 
@@ -52,6 +53,8 @@ class Sessions:
         self._found: dict[str, Found] = {}
         self._half_deleted: list[Path] = []
         self._culler = Culler(settings, self._was_used, self._drop)
+        limit = settings.limits.workdir_bytes
+        self._workdir_watch = WorkdirWatch(limit, factory.place.workdirs) if limit is not None else None
         self.tally = Tally()
         self.pool = KernelPool(factory, kernelspecs, settings, self.tally)
         self.stored = StoredBytes()
@@ -111,6 +114,8 @@ class Sessions:
             try:
                 session.tend(now)
                 self._culler.tend(session, now)
+                if self._workdir_watch is not None:
+                    self._workdir_watch.tend(session, now)
             except Exception:  # one damaged session must not end the host
                 log.exception("session_not_tended session=%s", short_id(session.record.id))
 
@@ -196,6 +201,8 @@ class Sessions:
         """
         await self._recoveries.all()  # else their cells would be the next host's, and their kernels nobody's
         await self._culler.close()
+        if self._workdir_watch is not None:
+            await self._workdir_watch.close()
         emptying = asyncio.create_task(self.pool.close(), name="pool-close")
         sessions = list(self._sessions.values())
         results = await asyncio.gather(*(session.stop() for session in sessions), return_exceptions=True)
@@ -281,6 +288,8 @@ class Sessions:
     async def _drop(self, session: Session) -> None:
         del self._sessions[session.record.id]
         self._culler.forget(session.record.id)
+        if self._workdir_watch is not None:
+            self._workdir_watch.forget(session.record.id)
         await session.close_for_good()
         directory = self._directory / session.record.id
         await asyncio.to_thread(deletion.delete, directory, self._factory.place.workdirs, session.record)

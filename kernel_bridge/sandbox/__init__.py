@@ -2,5 +2,6 @@
 
 What runs in the kernel's own process before the kernel does (standard library only, loaded by path by the shim):
 `limits` (what it may use, and as whom), `entry` (the order of it all), `roots`, `capabilities`, `landlock`, `seccomp`,
-`syscalls`. What the host needs to say what is wanted: `settings`, `mounts`, `interpreter`, `plan`, `probe`, `sandboxes`.
+`syscalls`. What the host needs to say what is wanted: `settings`, `mounts`, `interpreter`, `plan`, `probe`,
+`sandboxes`.
 """

@@ -75,7 +75,7 @@ def are_separate(settings: SandboxSettings) -> bool:
 
 
 def count_processes(settings: SandboxSettings) -> bool:
-    """Whether every kernel has a user namespace of its own, in which its processes are counted. Blocks as `probe` does."""
+    """Whether every kernel has a user namespace of its own, where its processes are counted. Blocks as `probe` does."""
     return are_separate(settings) and probe().level == "namespaces"
 
 
