@@ -14,6 +14,9 @@ from kernel_bridge.limit_settings import LimitSettings
 from kernel_bridge.sandbox import limits as in_shim
 
 PERIOD_US = 100_000
+WEIGHT = 10
+"""of all kernels together against one other program, when processors are short; kernels among themselves have the same:
+one that starts many processes gets no more for that"""
 
 log = logging.getLogger("kernelwire.bridge.cgroups")
 
@@ -95,10 +98,14 @@ def _in_places(places: Places, name: str) -> Cgroups:
     for base in bases.values():
         base.mkdir(exist_ok=True)
     if places.version == 1:
+        if "cpu" in bases:
+            _write(bases["cpu"] / "cpu.shares", 1024 * WEIGHT, needed=False)
         return Cgroups(1, bases, frozenset(bases))
     controllers = cgroup_places.give(next(iter(bases.values())))
     if not controllers:
         raise NoCgroups("no controller can be switched on")
+    if "cpu" in controllers:
+        _write(bases["cpu"] / "cpu.weight", 100 * WEIGHT, needed=False)
     return Cgroups(2, bases, controllers)
 
 

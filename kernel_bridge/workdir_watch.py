@@ -36,7 +36,10 @@ log = logging.getLogger("kernelwire.bridge.workdir_watch")
 class _Seen:
     """What the last look at a session found. `growing`: how often in a row it grew above the limit without a cell."""
 
-    next_at: float
+    at: float
+    """when that was"""
+    cost_s: float = 0.0
+    """how long it took"""
     bytes: int = 0
     growing: int = 0
 
@@ -59,11 +62,12 @@ class WorkdirWatch:
         if session.kernel_since is None:
             self.forget(name)
             return
-        seen = self._seen.setdefault(name, _Seen(now.timestamp()))
-        if now.timestamp() < seen.next_at or name in self._due:
+        seen = self._seen.setdefault(name, _Seen(0.0))
+        pause_s = max(BUSY_S if session.busy else IDLE_S, seen.cost_s * SHARE)
+        if now.timestamp() < seen.at + pause_s or name in self._due:
             return
         self._due[name] = session
-        seen.next_at = now.timestamp() + (BUSY_S if session.busy else IDLE_S)
+        seen.at = now.timestamp()
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), name="workdir-watch", context=Context())
             self._looking.add_done_callback(self._looked)
@@ -95,7 +99,7 @@ class WorkdirWatch:
             seen = self._seen.get(name)
             if seen is None:
                 continue
-            seen.next_at += (loop.time() - began) * SHARE
+            seen.cost_s = loop.time() - began
             try:
                 await self._judge(session, seen, use)
             except (BridgeError, OSError, TimeoutError) as error:  # it is due again
