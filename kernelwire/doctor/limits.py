@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from kernel_bridge import cgroup_places, limits
 from kernel_bridge.cgroup_places import NoCgroups
 from kernel_bridge.limit_settings import LimitSettings
+from kernel_bridge.sandbox import sandboxes
+from kernel_bridge.sandbox.settings import SandboxSettings
 from kernelwire.doctor.finding import Finding, fine, warning
 
 DESCRIPTORS_PER_KERNEL = 12
@@ -26,7 +28,7 @@ def check() -> Iterator[Finding]:
         yield fine("open files", text)
 
 
-def of_kernels(settings: LimitSettings) -> Iterator[Finding]:
+def of_kernels(settings: LimitSettings, sandbox: SandboxSettings) -> Iterator[Finding]:
     """What stands behind `bridge.limits`, for a service that starts from where the doctor does."""
     try:
         places, why = cgroup_places.find(settings.cgroup), ""
@@ -37,7 +39,7 @@ def of_kernels(settings: LimitSettings) -> Iterator[Finding]:
         text = f"by cgroups of version {places.version} ({', '.join(sorted(controllers))}) and limits of each process"
     else:
         text = f"by limits of each process only; no cgroups: {why}"
-    short = limits.shortfalls(settings, by_cgroup=controllers, counts_processes=False)
+    short = limits.shortfalls(settings, by_cgroup=controllers, counts_processes=sandboxes.count_processes(sandbox))
     if settings == LimitSettings(cgroup=settings.cgroup) or not short:  # nobody has asked for more
         yield fine("kernel limits", "; ".join([text, *short]))
         return

@@ -374,9 +374,7 @@ async def test_another_interpreter_has_a_server_of_its_own(
         }
         for _ in range(2):  # from the pool, then forked
             session = await home.open(kernel="other")
-            code = (
-                "import os, sys, only_there\nmade_by, sys.prefix, only_there.value, os.environ.get('SAGE_LOCAL')"
-            )
+            code = "import os, sys, only_there\nmade_by, sys.prefix, only_there.value, os.environ.get('SAGE_LOCAL')"
             assert await value(home, session, code) == ("subclass", str(prefix), 7, "wrapped" if wrapped else None)
             assert parent_of(home.record(session).shim_pid) == other.pid
         ours = await home.open()
