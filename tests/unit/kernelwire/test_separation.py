@@ -25,7 +25,7 @@ def test_who_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     separation.require(STRICT, 2)
     for alone in (STRICT, NONE, EXEMPT):
         separation.require(alone, 1)
-    with pytest.raises(CannotServe, match="profile is none.*--insecure-shared-uid"):
+    with pytest.raises(CannotServe, match=r"profile is none.*--insecure-shared-uid"):
         separation.require(NONE, 2)
     with pytest.raises(CannotServe, match="exempts some"):
         separation.require(EXEMPT, 2)
