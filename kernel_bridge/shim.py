@@ -61,7 +61,7 @@ NULL_OR_BOOL = {None: "null", False: "false", True: "true"}
 JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | {0x22: '\\"', 0x5C: "\\\\"}
 
 
-def load(name: str) -> "Any":
+def load_own(name: str) -> "Any":
     """A module of sandbox/ by its file, under no name that a cell could import; importlib itself would cost 2 ms."""
     from _frozen_importlib_external import SourceFileLoader  # pyright: ignore  the machinery itself
 
@@ -74,7 +74,7 @@ def load(name: str) -> "Any":
 
 
 if not TYPE_CHECKING:
-    limits = load("limits")
+    limits = load_own("limits")
 
 
 class Launch:

@@ -37,7 +37,7 @@ DEEP = "open(target, 'w').write('{\"x\": ' + '[' * 100000 + ']' * 100000 + '}')"
 
 @pytest.fixture
 async def home(tmp_path: Path) -> AsyncIterator[House]:
-    patience = {"idle_grace_s": 2.0, "interrupt_again_s": 1.0, "interrupt_kill_s": 1.0}
+    patience: dict[str, Any] = {"idle_grace_s": 2.0, "interrupt_again_s": 1.0, "interrupt_kill_s": 1.0}
     async with house(tmp_path, sandbox=SandboxSettings(profile="none"), **patience) as made:
         yield made
 

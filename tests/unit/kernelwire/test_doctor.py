@@ -20,6 +20,7 @@ from auth.bootstrap import bootstrap
 from kernel_bridge.host_lock import HostLock
 from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.limit_settings import LimitSettings
+from kernel_bridge.sandbox.settings import SandboxSettings
 from kernelwire import __version__, cli, serve_file, settings
 from kernelwire.doctor import installation, kernels, limits, running, state
 from kernelwire.doctor.finding import Finding
@@ -302,11 +303,14 @@ def test_the_command(place: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     assert "bridge.no_such" in capsys.readouterr().out
 
 
+NO_SANDBOX = SandboxSettings(profile="none")
+
+
 def test_limits_that_nothing_keeps_are_said() -> None:
-    [quiet] = limits.of_kernels(LimitSettings(cgroup="off"))
+    [quiet] = limits.of_kernels(LimitSettings(cgroup="off"), NO_SANDBOX)
     assert (quiet.status, quiet.about) == ("ok", "kernel limits")
     assert "bridge.limits.processes is not in force" in quiet.text
-    [asked] = limits.of_kernels(LimitSettings(cgroup="off", memory_bytes=1 << 30))
+    [asked] = limits.of_kernels(LimitSettings(cgroup="off", memory_bytes=1 << 30), NO_SANDBOX)
     assert asked.status == "warning"
     assert "address space" in asked.text
     assert "Delegate=yes" in asked.mend
@@ -314,6 +318,6 @@ def test_limits_that_nothing_keeps_are_said() -> None:
 
 def test_limits_that_cgroups_keep(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").write_text("cpu memory pids io")
-    [found] = limits.of_kernels(LimitSettings(cgroup=str(tmp_path), memory_bytes=1 << 30, cpus=1.0))
+    [found] = limits.of_kernels(LimitSettings(cgroup=str(tmp_path), memory_bytes=1 << 30, cpus=1.0), NO_SANDBOX)
     assert found.status == "ok"
     assert "version 2 (cpu, memory, pids)" in found.text

@@ -309,7 +309,7 @@ async def test_health_and_readiness(serve: MakeClient) -> None:
     async with client.get("/healthz") as response:
         assert await response.json() == {"status": "ok", "version": "0.0", "api": "1.0", "worker": ""}
     async with client.get("/readyz") as response:
-        ready = {"ready": True, "reasons": [], "sandbox": front.bridge.sandbox, "notes": []}
+        ready: dict[str, Any] = {"ready": True, "reasons": [], "sandbox": front.bridge.sandbox, "notes": []}
         assert (response.status, await response.json()) == (200, ready)
     front.bridge.notes = ["bridge.limits.cpus is not in force"]
     async with client.get("/readyz") as response:
