@@ -33,8 +33,7 @@ class Kernelspecs:
 
     def __init__(self, folders: Iterable[Path] | None = None) -> None:
         """`folders`: look there alone; else where jupyter_client looks, and for the ipykernel that is importable."""
-        self._native = folders is None
-        self._folders = kernelspec_files.folders() if folders is None else list(folders)
+        self._folders = None if folders is None else list(folders)
         self._specs: dict[str, Spec] = {}
         self._fresh_until = 0.0
         self._scanning = asyncio.Lock()
@@ -97,7 +96,9 @@ class Kernelspecs:
     def _scan(self) -> dict[str, Spec]:
         """In a thread: it reads directories, which may be on a disk that does not answer."""
         found: dict[str, Spec] = {}
-        directories = kernelspec_files.find(self._folders, native=self._native)
+        native = self._folders is None
+        folders = kernelspec_files.folders() if self._folders is None else self._folders
+        directories = kernelspec_files.find(folders, native=native)
         self._faults = {name: fault for name, fault in self._faults.items() if name in directories}
         for name, directory in sorted(directories.items()):
             if not NAME.fullmatch(name):  # a directory's name; it could not be asked for

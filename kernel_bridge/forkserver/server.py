@@ -3,7 +3,8 @@
     PYTHON [OPTION...] server.py ROOM
 
 It runs by path in the kernelspec's own interpreter (Python >= 3.9) with that interpreter's options, because flags of
-Python cannot be changed in a child. Standard input is a SEQPACKET socket to the host; its end is this process's end.
+Python cannot be changed in a child. Standard input is a SEQPACKET socket to the host. The end of either is
+this process's end.
 
 Messages are JSON objects. From the host, first: `{v, given, preload, without}` (the environment that the process was
 given; what to import; what not), then one `{kid, words}` for each launch with two descriptors: the launch as the shim
@@ -14,7 +15,7 @@ pidfd, or `{fault}`: nothing was started.
 
 Tree: server -> shim -> kernel. The shim is a child of this process, leads a session of its own and outlives it.
 
-Sources: fork(2), cmsg(3), pidfd_open(2), unix(7).
+Sources: fork(2), cmsg(3), pidfd_open(2), prctl(2), unix(7).
 """
 
 from __future__ import annotations
@@ -234,6 +235,8 @@ def main() -> Kernel:
     os.chdir("/")
     shim.close_descriptors()
     shim.prctl(shim.PR_SET_DUMPABLE, 0)
+    # The end of the socket is seen between two imports only. What is forked does not inherit this.
+    shim.prctl(shim.PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         return prepare(Control()).serve()
     except BaseException:
