@@ -1,7 +1,6 @@
 """Kernels of a dead host that nobody takes over: ended, so that none works for a session that does not know it."""
 
 import asyncio
-import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Iterable
@@ -11,6 +10,7 @@ from pathlib import Path
 from kernel_bridge import kernel_process
 from kernel_bridge.connection import Connection
 from kernel_bridge.kernel_record import read_record
+from kernel_bridge.record import load_all
 
 log = logging.getLogger("kernelwire.bridge.leftovers")
 
@@ -42,16 +42,30 @@ class Leftovers:
 async def end(kernels: Path) -> int:
     """End every kernel recorded below `kernels` and remove the records; returns how many still ran. Bounded.
 
-    The working directories of those that waited in the pool, in the folder beside it, go too if they are empty.
+    The working directories of those that waited in the pool, in the folder beside it, go too.
     """
     directories = await asyncio.to_thread(_directories, kernels)
-    for directory in directories:
-        with contextlib.suppress(OSError):
-            record = read_record(directory)
-            if record is not None and not record.session:
-                (kernels.with_name("workdirs") / directory.name).rmdir()
-    ended = await asyncio.gather(*(_end_one(path, None) for path in directories))
+    unowned = await asyncio.to_thread(_unowned_workdirs, directories)
+    ended = await asyncio.gather(*(_end_one(path, None, unowned.get(path)) for path in directories))
     return sum(ended)
+
+
+def _unowned_workdirs(directories: Iterable[Path]) -> dict[Path, Path]:
+    """By kernel: the working directory of each that has served no session, as neither its record nor a session says."""
+    found: dict[Path, Path] = {}
+    owned: set[str] | None = None
+    for directory in directories:
+        try:
+            record = read_record(directory)
+        except OSError:
+            continue
+        if record is not None and not record.session:
+            state_dir = directory.parent.parent
+            if owned is None:
+                owned = {session.workdir for session in load_all(state_dir / "sessions")[0]}
+            if directory.name not in owned:
+                found[directory] = state_dir / "workdirs" / directory.name
+    return found
 
 
 def exist(kernels: Path) -> bool:

@@ -14,7 +14,7 @@ from kernel_bridge.sandbox.mounts import is_below, reach
 ASK_S = 20.0
 ASK = (
     "import json, sys; print('kernelwire', json.dumps("
-    "[sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path]))"
+    "[sys.executable, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path]))"
 )
 FOLDERS = ("bin", "sbin", "MacOS")
 SHEBANG_BYTES = 256
@@ -55,7 +55,10 @@ async def _find(words: list[str], env: dict[str, str]) -> list[str]:
         return []
     found = await asyncio.to_thread(_around, program)
     if len(words) > 1 or INTERPRETER.fullmatch(Path(program).name):
-        found += [path for path in await _ask([program, *words[1:]], env) if os.path.isabs(path)]
+        said = [path for path in await _ask([program, *words[1:]], env) if os.path.isabs(path)]
+        found += said
+        if said:  # what a wrapper has started may be a link to another environment's, and that to the system's
+            found += await asyncio.to_thread(_around, said[0])
     found += [path for path in env.get("LD_LIBRARY_PATH", "").split(":") if os.path.isabs(path)]
     return [path for path in dict.fromkeys(found) if not _is_too_wide(path)]
 

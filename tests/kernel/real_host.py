@@ -111,6 +111,12 @@ class RealHost(Calls):
         assert found is not None
         return found
 
+    def record(self, session: str) -> KernelRecord:
+        """kernel.json of the session's kernel."""
+        records = [read_record(path) for path in (self.state_dir / "kernels").iterdir()]
+        (found,) = [record for record in records if record is not None and record.session == session]
+        return found
+
     def kernel_record(self) -> KernelRecord:
         (directory,) = (self.state_dir / "kernels").iterdir()
         record = read_record(directory)

@@ -66,8 +66,7 @@ async def test_a_bomb_ends_with_its_limit_named_and_the_others_go_on(tmp_path: P
         pytest.skip(f"no cgroup here stands behind bridge.limits.{bomb.needs}: this bomb is not thrown")
     async with two_sessions(tmp_path) as (host, session, other):
         if bomb.needs == "processes":
-            pid = int((await host.evaluate(session, "import os; os.getpid()")).text)
-            assert pids_max(pid) == SETTINGS["bridge.limits.processes"]
+            assert pids_max(host.record(session).pid) == SETTINGS["bridge.limits.processes"]
         cell = await throw(host, session, other, name)
         assert cell.end == bomb.end, cell.text[-2000:]
         if cell.exit is not None:
