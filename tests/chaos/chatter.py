@@ -2,8 +2,8 @@
 
 In the session's working directory:
 
-- `runs`: a line `CELL COUNT PID` for each time that a cell began; COUNT is a variable of the kernel, one more
-  each time;
+- `runs`: a line `CELL COUNT KERNEL` for each time that a cell began; COUNT is a variable of the kernel, one more
+  each time, and KERNEL another, its first cell's time: in a PID namespace all kernels have the same number;
 - `printed-CELL`: how many lines it has printed, as 8 bytes in a shared mapping, which outlive a killed kernel;
 - `stop-CELL`: made by `stop`; the cell ends when it is there.
 
@@ -22,8 +22,9 @@ CALM_S = 0.008
 CODE = """\
 import mmap, os, time
 count = globals().get("count", 0) + 1
+kernel = globals().get("kernel", time.time_ns())
 with open("runs", "a") as runs:
-    runs.write(f"{cell} {{count}} {{os.getpid()}}\\n")
+    runs.write(f"{cell} {{count}} {{kernel}}\\n")
 with open("printed-{cell}", "w+b") as file:
     file.write(bytes(8))
     file.flush()
@@ -89,7 +90,7 @@ class Run:
 
     cell: str
     count: int
-    pid: int
+    kernel: int
 
 
 def runs(workdir: Path) -> list[Run]:
@@ -98,4 +99,4 @@ def runs(workdir: Path) -> list[Run]:
         lines = (workdir / "runs").read_text().splitlines()
     except FileNotFoundError:
         return []
-    return [Run(cell, int(count), int(pid)) for cell, count, pid in (line.split(" ") for line in lines)]
+    return [Run(cell, int(count), int(kernel)) for cell, count, kernel in (line.split(" ") for line in lines)]

@@ -99,9 +99,9 @@ def judge_runs(runs: Sequence[Run], new_kernel_before: set[str]) -> list[str]:
     breaches += [f"{cell} ran {cells.count(cell)} times" for cell in sorted(set(cells)) if cells.count(cell) > 1]
     for run in runs:
         fresh = before is None or run.cell in new_kernel_before
-        if before is not None and not fresh and run.pid != before.pid:
-            breaches.append(f"{run.cell} ran in another kernel ({run.pid}) than {before.cell} ({before.pid})")
-        expected = before.count + 1 if before is not None and before.pid == run.pid else 1
+        if before is not None and not fresh and run.kernel != before.kernel:
+            breaches.append(f"{run.cell} ran in another kernel ({run.kernel}) than {before.cell} ({before.kernel})")
+        expected = before.count + 1 if before is not None and before.kernel == run.kernel else 1
         if run.count != expected:
             breaches.append(f"{run.cell} found {run.count - 1} cells before it, {expected - 1} expected")
         before = run
