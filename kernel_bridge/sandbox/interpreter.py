@@ -11,6 +11,7 @@ import msgspec
 from kernel_bridge.kernel_command import INTERPRETER, module_option
 from kernel_bridge.sandbox.mounts import is_below, reach
 
+LAUNCHER = str(Path(__file__).parent.parent / "launcher.py")
 ASK_S = 20.0
 ASK = (
     "import json, sys; print('kernelwire', json.dumps("
@@ -40,6 +41,8 @@ class Interpreters:
 
 def _words(argv: list[str]) -> int:
     """How many words of `argv` are a Python and its options: then it can be asked."""
+    if LAUNCHER in argv:  # behind a wrapper's own words too, as Sage's
+        return argv.index(LAUNCHER)
     index = module_option(argv)
     if index is not None:
         return index
