@@ -407,10 +407,12 @@ async def test_a_poll_of_an_ended_cell_returns_at_once(home: House) -> None:
 
 async def test_lines_are_received_while_the_cell_runs_by_every_reader(home: House) -> None:
     session = await home.open()
-    code = "import time\nfor i in range(5):\n    time.sleep(0.4)\n    print(i)\n    i**2"
-    running = await home.evaluate(session, code, wait=0.0)
+    code = "for i in range(5):\n    input()\n    print(i)\n    i**2\ninput()"
+    running = await home.evaluate(session, code, wait=0.0, allow_stdin=True)
+    everybody = asyncio.Barrier(2)
 
     async def read() -> list[tuple[str, bool | None]]:
+        """Each line, and whether the cell had ended: it goes on when every reader has the line before."""
         seen: list[tuple[str, bool | None]] = []
         cursor = 0
         done: bool | None = False
@@ -418,6 +420,9 @@ async def test_lines_are_received_while_the_cell_runs_by_every_reader(home: Hous
             page = await home.poll(session, cursor=cursor, cell=running.cell, wait=20.0)
             cursor, done = page.cursor, page.done
             seen += [(event.content["text"], done) for event in decoded(page) if event.type == "stream"]
+            asked = [event for event in decoded(page) if event.type == "input_request"]
+            if asked and await everybody.wait() == 0:
+                await home.ask(hop.InputReply(caller=ALICE, session=session, id=asked[-1].content["id"], value=""))
         return seen
 
     readers = await asyncio.gather(read(), read())

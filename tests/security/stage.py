@@ -9,6 +9,7 @@ nothing but their place matters; the machine's ports are one that this process l
 import asyncio
 import json
 import os
+import secrets
 import socket
 import sys
 from contextlib import ExitStack
@@ -21,18 +22,17 @@ from kernel_bridge.sandbox.settings import SandboxSettings
 from tests.kernel.house import ALICE, BOB, House, house
 from tests.security.attacks import ATTACKS, PRELUDE
 
-SYSV_KEY = 0x6B77 << 8
 VICTIM = """
 import ctypes, os, tempfile
 open('file', 'w').write('victim')
 memory = ctypes.create_string_buffer(b'victim')
-tmp = os.path.join('/tmp', f'kernelwire-victim-{key}'); open(tmp, 'w').write('victim')
-shm = f'/dev/shm/kernelwire-victim-{key}'; open(shm, 'w').write('victim')
+tmp = os.path.join('/tmp', f'kernelwire-victim-{key:x}'); open(tmp, 'w').write('victim')
+shm = f'/dev/shm/kernelwire-victim-{key:x}'; open(shm, 'w').write('victim')
 libc = ctypes.CDLL(None)
 segment = libc.shmget(key, 4096, 0o1600)
 {'file': os.path.abspath('file'), 'address': ctypes.addressof(memory), 'tmp': tmp, 'shm': shm, 'sysv': key}
 """
-CLEAN = "libc.shmctl(segment, 0, None); os.unlink(tmp); os.unlink(shm)"
+CLEAN = "libc.shmctl(segment, 0, None); [os.unlink(path) for path in (tmp, shm) if os.path.exists(path)]; 'clean'"
 
 
 async def evaluate(home: House, caller: hop.Caller, session: str, code: str) -> results.Cell:
@@ -41,7 +41,7 @@ async def evaluate(home: House, caller: hop.Caller, session: str, code: str) -> 
 
 async def attack(directory: Path, profile: Any) -> dict[str, dict[str, Any]]:
     """By name of the attack: whether it got through, and what it said."""
-    key = SYSV_KEY + os.getpid() % 251
+    key = secrets.randbits(30) + 1
     async with house(directory, sandbox=SandboxSettings(profile=profile)) as home:
         victim, attacker = await home.open(ALICE), await home.open(BOB)
         said = await evaluate(home, ALICE, victim, f"key = {key}\n{VICTIM}")
@@ -61,7 +61,9 @@ async def attack(directory: Path, profile: Any) -> dict[str, dict[str, Any]]:
                 found[one.name] = {"through": cell.text.strip() == "True", "words": words[0]}
         alive = await evaluate(home, ALICE, victim, "6 * 7")
         found["the victim works on"] = {"through": alive.text == "42", "words": alive.text}
-        await evaluate(home, ALICE, victim, CLEAN)
+        cleaned = await evaluate(home, ALICE, victim, CLEAN)
+        if cleaned.text != "'clean'":
+            raise RuntimeError(cleaned.text)
     return found
 
 
