@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
+
+from kernel_bridge.log_structlog import EventDict
 
 _PLAIN = re.compile(r"[!#-~]+")
 _HEAD = ("time", "level", "process", "pid", "event", "trace")
@@ -14,7 +15,7 @@ _COLOURS = {"warning": "33", "error": "31", "critical": "31"}
 _FAINT = "2"
 
 
-def as_json(event: Mapping[str, Any]) -> str:
+def as_json(_logger: Any, _name: str, event: EventDict) -> str:
     """One line; a text that is no Unicode keeps its surrogates as escapes."""
     try:
         return msgspec.json.encode(event, enc_hook=str).decode()
@@ -32,7 +33,7 @@ class TextLines:
     def __init__(self, *, colours: bool) -> None:
         self._colours = colours
 
-    def __call__(self, event: Mapping[str, Any]) -> str:
+    def __call__(self, _logger: Any, _name: str, event: EventDict) -> str:
         level = str(event.get("level", ""))
         moment = datetime.fromisoformat(str(event["time"])).astimezone()
         fields = " ".join(f"{key}={_quoted(value)}" for key, value in event.items() if key not in _HEAD)

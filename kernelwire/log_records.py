@@ -1,4 +1,4 @@
-"""From a record of the standard library's logging to an event with fields.
+"""From a record of the standard library's logging to an event with fields, for structlog's processors.
 
 The service's own modules log `event_name key=%s ...` (or, in `rpc`, fields); what libraries log is not trusted: their
 arguments and the texts of exceptions may quote what a user sent, so neither comes into a log.

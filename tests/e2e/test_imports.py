@@ -19,7 +19,7 @@ SQL = {"sqlalchemy", "argon2", "itsdangerous"}
 HTTP = {"aiohttp", "jsonrpcserver", "prometheus_client"}
 UPGRADE = {"alembic", "mako"}
 JUPYTER = {"jupyter_client", "tornado", "traitlets", "IPython", "ipykernel"}
-NOBODY = {"opentelemetry", "rich", "structlog", "matplotlib", "kernelwire.doctor"}
+NOBODY = {"opentelemetry", "rich", "matplotlib", "kernelwire.doctor"}
 """tracing is off; the rest is of other programs, or of other commands"""
 HOST = {"kernel_bridge.session", "kernel_bridge.kernel"}
 

@@ -1,12 +1,12 @@
 """What a host counts, traces and logs of real cells."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.contextvars import get_contextvars
 
-from kernel_bridge import hop, log_context, tracing
+from kernel_bridge import hop, tracing
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.runner import Runner
 from kernel_bridge.stats import Stats
@@ -116,11 +116,11 @@ async def test_the_spans_of_one_evaluate(home: House) -> None:
 
 
 async def test_the_lines_of_a_cell_carry_its_own_call(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Mapping[str, str]] = []
+    seen: list[dict[str, object]] = []
     begin = Runner._begin  # pyright: ignore[reportPrivateUsage]
 
     def watched(self: Runner, cell: LiveCell) -> None:
-        seen.append(log_context.facts())
+        seen.append(get_contextvars())
         begin(self, cell)
 
     monkeypatch.setattr(Runner, "_begin", watched)
@@ -130,4 +130,4 @@ async def test_the_lines_of_a_cell_carry_its_own_call(home: House, monkeypatch: 
     await home.evaluate(session, "2", request_id="third")
     assert [facts["request_id"] for facts in seen] == ["first", "second", "third"]
     assert {facts["session"] for facts in seen} == {session.partition(".")[2][:8]}
-    assert log_context.facts() == {}
+    assert get_contextvars() == {}

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.contextvars import bound_contextvars
 
-from kernel_bridge import log_context
 from kernelwire import log_lines, logs
 from kernelwire.logs import LogSettings
 from rpc import logs as rpc_logs
@@ -80,7 +80,7 @@ def test_an_event_of_rpc_keeps_its_fields(out: io.StringIO) -> None:
 
 
 def test_lines_of_a_call_carry_its_request_id(out: io.StringIO) -> None:
-    with log_context.saying(request_id="r1", session="abcdefgh"):
+    with bound_contextvars(request_id="r1", session="abcdefgh"):
         logging.getLogger("kernelwire.x").info("inside")
     logging.getLogger("kernelwire.x").info("outside")
     inside, outside = _events(out)
@@ -179,13 +179,13 @@ def test_text_is_faint_where_all_is_well(kept: None, monkeypatch: pytest.MonkeyP
 def test_text_cannot_be_forged() -> None:
     event = {"time": "2026-11-22T17:38:04.611Z", "level": "info", "process": "host", "event": "e", "pid": 1}
     event |= {"a": "x\n17:00:00 error", "b": "\x1b[2J", "c": 'say "hi"', "d": "plain=1", "trace": "\nline 1\nline 2\n"}
-    lines = log_lines.TextLines(colours=False)(event).splitlines()
+    lines = log_lines.TextLines(colours=False)(None, "", event).splitlines()
     assert lines[0].endswith(r'host  e a="x\n17:00:00 error" b="\u001b[2J" c="say \"hi\"" d=plain=1')
     assert lines[1:] == ["    line 1", "    line 2"]
 
 
 def test_json_of_what_is_no_unicode() -> None:
-    assert json.loads(log_lines.as_json({"event": "\udcff"})) == {"event": "\udcff"}
+    assert json.loads(log_lines.as_json(None, "", {"event": "\udcff"})) == {"event": "\udcff"}
 
 
 CRASH = """
