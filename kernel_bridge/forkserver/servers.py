@@ -69,7 +69,7 @@ class ForkServers:
         self._forks_per_server = forks_per_server
         self._retry_s = retry_s
         self._places: dict[Plan, _Place] = {}
-        self._suspects: dict[str | Plan | None, Plan] = {}
+        self._suspects: dict[str | Plan | None, Plan | None] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -125,12 +125,15 @@ class ForkServers:
 
     def judge(self, launch: KernelLaunch, *, forked: bool, ready: bool) -> None:
         """Hear how a start went. A session whose forked kernel did not become ready gets its next one without a fork
-        server; only if that one does better the server is to blame, and such launches get none for DISTRUST_S.
+        server; only if that one does better the server is to blame, and such launches get none for DISTRUST_S. One
+        that was ended is not: what it was just forking ends with it.
         """
         if forked and not ready:
             plan = plan_for(launch)
             if plan is not None:
-                self._suspects[_whose(launch)] = plan
+                place = self._places.get(plan)
+                lives = place is not None and place.server is not None and place.server.alive
+                self._suspects[_whose(launch)] = plan if lives else None
             while len(self._suspects) > SUSPECTS:
                 del self._suspects[next(iter(self._suspects))]
         elif not forked:

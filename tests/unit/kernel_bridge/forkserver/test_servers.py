@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from kernel_bridge import pidfd
 from kernel_bridge.forkserver.client import ForkServer, ForkServerFailed, PreloadRefused
 from kernel_bridge.forkserver.plan import Plan
 from kernel_bridge.forkserver.servers import SERVERS, SUSPECTS, ForkServers
@@ -99,5 +102,29 @@ async def test_plans_and_suspects_are_bounded(tmp_path: Path) -> None:
             await forks.fork(replace(LAUNCH, session=str(SUSPECTS)), 0, 1)
         with pytest.raises(ForkServerFailed, match="is not ready"):
             await forks.fork(replace(LAUNCH, session="0"), 0, 1)
+    finally:
+        await forks.close()
+
+
+@pytest.mark.parametrize("killed", [True, False])
+async def test_only_a_server_that_lives_is_to_blame_for_a_kernel_that_does_not_start(killed: bool) -> None:
+    launch = replace(LAUNCH, argv=[sys.executable, *LAUNCH.argv[1:]], env={"PATH": os.environ["PATH"]})
+    forks = ForkServers()
+    try:
+        forks.prepare(launch)
+        (status,) = await forks.settled()
+        assert status.pid is not None, status.fault
+        if killed:
+            server = pidfd.open_pid(status.pid)
+            assert server is not None
+            with os.fdopen(server):
+                pidfd.send(server, signal.SIGKILL)
+                assert pidfd.has_ended(server, wait_s=10.0)
+        forks.judge(launch, forked=True, ready=False)
+        with pytest.raises(ForkServerFailed):
+            await forks.fork(launch, 0, 1)
+        forks.judge(launch, forked=False, ready=True)
+        (status,) = await forks.settled()
+        assert (status.fault == "a kernel started well only without it") is not killed
     finally:
         await forks.close()
