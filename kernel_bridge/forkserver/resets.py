@@ -85,6 +85,8 @@ def reset_modules() -> None:
     for name, reset in (
         ("jupyter_core.paths", jupyter_directories),
         ("matplotlib", matplotlib_directories),
+        ("jedi.settings", jedi_directory),
+        ("parso.cache", parso_directory),
         ("traitlets.log", traitlets_logger),
         ("logging", logging_start),
     ):
@@ -117,6 +119,15 @@ def matplotlib_directories(matplotlib: Any) -> None:
     """Where the home directory cannot be written they are temporary; the server's end with the first of its kernels."""
     for name in ("get_configdir", "get_cachedir"):
         setattr(matplotlib, name, functools.lru_cache(maxsize=None)(getattr(matplotlib, name).__wrapped__))
+
+
+def jedi_directory(settings: Any) -> None:
+    """Where completion keeps what it parsed; without such a place it finds nothing. Source: jedi.settings, on Linux."""
+    settings.cache_directory = os.path.expanduser(os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jedi"))
+
+
+def parso_directory(cache: Any) -> None:
+    cache._default_cache_path = cache._get_default_cache_path()
 
 
 def traitlets_logger(log: Any) -> None:

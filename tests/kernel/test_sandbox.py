@@ -17,7 +17,7 @@ from kernel_bridge.sandbox import sandboxes
 from kernel_bridge.sandbox.probe import Layer, Layers, probe
 from kernel_bridge.sandbox.settings import SandboxSettings
 from tests.kernel.house import ALICE, BOB, House, house
-from tests.kernel.test_forkserver import gone, parent_of, value
+from tests.kernel.test_forkserver import forking_house, gone, is_forked, parent_of, value
 
 pytestmark = pytest.mark.skipif(probe().level != "namespaces", reason=f"this machine has only: {probe()}")
 
@@ -57,6 +57,18 @@ async def test_what_programs_need_works(home: House) -> None:
         if cell.text.strip() != "True":
             failed[name] = cell.text
     assert not failed
+
+
+async def test_a_forked_kernel_completes_what_is_not_imported(tmp_path: Path) -> None:
+    async with forking_house(tmp_path) as home:
+        session = await home.open()
+        assert await is_forked(home, session)
+        found = await home.ask(hop.Complete(caller=ALICE, session=session, code="import textwrap; textwrap.wr"))
+        assert [match.text for match in found.matches] == ["wrap"]
+        places = "import jedi, os, parso\n[jedi.settings.cache_directory, str(parso.cache._default_cache_path)]"
+        assert await value(
+            home, session, f"{places} == [os.getcwd() + '/.cache/' + name for name in ('jedi', 'parso')]"
+        )
 
 
 async def test_no_capability_no_new_privileges_and_the_kernel_is_not_process_1(home: House) -> None:
