@@ -112,6 +112,12 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def between(pid: int, ancestor: int) -> list[int]:
+    """The parents of `pid` that are below `ancestor`, the nearest first; all of them, if that is none."""
+    parent = int(_stat(pid)[1])
+    return [] if parent in (ancestor, 0) else [parent, *between(parent, ancestor)]
+
+
 def descendants(pid: int) -> list[int]:
     below = children(pid)
     return below + [deeper for child in below for deeper in descendants(child)]

@@ -62,7 +62,8 @@ class Session(Protocol):
         ...
 
     def kernel(self) -> tuple[int, ...]:
-        """Process ids: the kernel, and after it what stands beside it for this session alone (kernelwire: its shim)."""
+        """Process ids: the kernel, and after it what stands beside it for this session alone (kernelwire: its shim, and
+        then the init of its PID namespace, if it has one)."""
         ...
 
     def close(self) -> None:

@@ -99,6 +99,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target("16 sessions in a closed loop, p95", "loops", "time", 65, "ms", p95=True),
     Target("PSS a session of 50, kernel and shim: bare", "memory", "a session", 20, "MiB"),
+    Target("the same, all in, with the sandbox", "memory", "all in, with the sandbox's init", 24, "MiB", peers=False),
     Target(
         "PSS a session of 50, kernel and shim: scientific",
         "scientific",

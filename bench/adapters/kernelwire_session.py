@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bench import processes
 from bench.adapters.jsonrpc_client import CallFailed, JsonRpcClient
 from bench.protocol import BenchFailed, Hear
 from kernel_bridge.kernel_record import read_record
@@ -100,7 +101,7 @@ class KernelwireSession:
         for directory in (self._state_dir / "kernels").iterdir():
             record = read_record(directory)
             if record is not None and record.session == self.id:
-                return record.pid, record.shim_pid
+                return record.pid, record.shim_pid, *processes.between(record.pid, record.shim_pid)
         raise BenchFailed(f"kernelwire: no kernel of session {self.id[:17]}")
 
     def close(self) -> None:

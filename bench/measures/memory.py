@@ -76,7 +76,8 @@ def _sessions(ground: Ground, system: System, code: str) -> list[Figure]:
         kernels = [session.kernel() for session in sessions]
         pids = [pid for one in kernels for pid in one]
         figures = [
-            Figure(system.name, "a session", UNIT, pss_mib(pids) / count),
+            Figure(system.name, "a session", UNIT, pss_mib([pid for one in kernels for pid in one[:2]]) / count),
+            Figure(system.name, "all in, with the sandbox's init", UNIT, pss_mib(pids) / count),
             Figure(system.name, "of it the kernel", UNIT, pss_mib([one[0] for one in kernels]) / count),
             Figure(system.name, "all beside the sessions", UNIT, beside_kernels_mib(system, pids)),
             *_forking(system, pids),
