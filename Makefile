@@ -52,9 +52,9 @@ soak: $(STAMP)
 	mkdir -p build
 	$(BIN)/python -m tests.chaos.soak --hours $(or $(HOURS),0.5) --sessions $(or $(SESSIONS),32) --json build/soak.json
 
-# What chaos and soak found last, into docs/reliability.md
+# What chaos and soak found last, into docs/reliability.md. CHAOS='a.json b.json': of faults that were run one by one
 figures: $(STAMP)
-	$(BIN)/python -m tests.chaos.figures build/chaos.json build/soak.json
+	$(BIN)/python -m tests.chaos.figures build/soak.json $(or $(CHAOS),build/chaos.json)
 
 # Random inputs to the decoder, the dispatcher and a running service; ends at the first that does what none may do
 fuzz: $(TEST_STAMP)

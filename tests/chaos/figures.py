@@ -1,6 +1,6 @@
-"""`python -m tests.chaos.figures CHAOS.json SOAK.json`: writes what runs found into docs/reliability.md.
+"""`python -m tests.chaos.figures SOAK.json CHAOS.json...`: writes what runs found into docs/reliability.md.
 
-A file that is not there leaves its part as it is.
+Faults may have been run one by one, each into a file of its own. A part without a file stays as it is.
 """
 
 import sys
@@ -10,23 +10,24 @@ from pathlib import Path
 import msgspec
 
 from tests.chaos import results
+from tests.chaos.faults import FAULTS
 from tests.chaos.soak import results as soak
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-PARTS = ("chaos", "soak")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     files = [Path(word) for word in (sys.argv[1:] if arguments is None else arguments)]
-    if len(files) != len(PARTS):
-        print("usage: python -m tests.chaos.figures CHAOS.json SOAK.json", file=sys.stderr)
+    if len(files) < 2:
+        print("usage: python -m tests.chaos.figures SOAK.json CHAOS.json [CHAOS.json ...]", file=sys.stderr)
         return 2
     text = PAGE.read_text()
-    for part, file in zip(PARTS, files, strict=True):
-        if file.exists():
-            made = chaos_part(file.read_bytes()) if part == "chaos" else soak_part(file.read_bytes())
-            text = replaced(text, part, made)
+    soaked, *struck = [file.read_bytes() if file.exists() else b"" for file in files]
+    if soaked:
+        text = replaced(text, "soak", soak_part(soaked))
+    if all(struck):
+        text = replaced(text, "chaos", chaos_part(*struck))
     PAGE.write_text(text)
     return 0
 
@@ -38,9 +39,9 @@ def replaced(text: str, part: str, made: str) -> str:
     return f"{before}{begin}{made}{end}{rest.partition(end)[2]}"
 
 
-def chaos_part(data: bytes) -> str:
+def chaos_part(*runs: bytes) -> str:
     """Markdown. Raises msgspec.MsgspecError."""
-    report = msgspec.json.decode(data, type=results.Report)
+    report = joined([msgspec.json.decode(data, type=results.Report) for data in runs])
     rows = [results.cells(row) for row in report.rows if row.skipped is None]
     skipped = [f"- `{row.fault}` was not done: {row.skipped}" for row in report.rows if row.skipped is not None]
     said = (
@@ -54,6 +55,21 @@ def chaos_part(data: bytes) -> str:
         "cell printed."
     )
     return _paragraphs(said, words, _table(results.HEAD, rows), "\n".join(skipped))
+
+
+def joined(reports: Sequence[results.Report]) -> results.Report:
+    """One report of runs of several faults, in the order of faults.py; of the rest the first says what it was."""
+    rows = {row.fault: row for report in reports for row in report.rows}
+    stops = [row for report in reports for row in report.rows if row.fault == "stop"]
+    if stops:
+        rows["stop"] = msgspec.structs.replace(stops[0], rounds=sum(row.rounds for row in stops))
+    order = [*(fault.name for fault in FAULTS), "stop"]
+    return msgspec.structs.replace(
+        reports[0],
+        took_s=sum(report.took_s for report in reports),
+        rows=sorted(rows.values(), key=lambda row: order.index(row.fault)),
+        breaches=[breach for report in reports for breach in report.breaches],
+    )
 
 
 def soak_part(data: bytes) -> str:

@@ -45,6 +45,18 @@ def test_figures_go_where_they_belong(tmp_path: Path) -> None:
     assert again == figures.replaced(PAGE, "chaos", "")
 
 
+def test_runs_of_single_faults_are_joined() -> None:
+    def run(fault: str, breaches: list[results.Breach]) -> bytes:
+        rows = [results.Row(name, "", 2, 10, 0, 0, 0, 0, 0.5, 0) for name in (fault, "stop")]
+        return results.encode(results.Report(1, "machine", 2, "1.0", 2, 2, 5, 60.0, rows, breaches))
+
+    text = figures.chaos_part(run("cut", []), run("front_kill", [results.Breach("front_kill", 1, "doubled")]))
+    names = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    assert names == ["fault", "---", "front_kill", "cut", "stop"]
+    assert "| stop | 4 |" in text
+    assert "2 minutes. Promises broken: 1." in text
+
+
 def sample(at_s: float, descriptors: int, mib: int) -> Sample:
     cost = Cost(1, descriptors, mib * MIB, mib * MIB)
     return Sample(at_s, 10, MIB, dict.fromkeys(("supervisor", "front", "host", "kernels"), cost))
