@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "log line",
         ("/rpc/logs.py", "/kernelwire/logs.py", "/kernelwire/log_", "/logging/"),
     ),
-    ("log context", ("/kernel_bridge/log_context.py",)),
+    ("log context", ("/kernel_bridge/log_context.py", "/structlog/")),
     ("metrics", ("/rpc/metrics.py", "/prometheus_client/")),
     ("request id", ("/rpc/request_id.py", "/secrets.py")),
     ("body", ("/rpc/endpoint.py:Endpoint._body", "/rpc/endpoint.py:_body", "/rpc/body.py", "/aiohttp/streams.py")),

@@ -12,6 +12,12 @@ PAGE = "docs/performance.md"
 CHARTS = "docs/charts"
 WARNING = "<!-- Written by `make bench` from bench/results/latest.json; changes here are lost. -->"
 
+PROFILED = """\
+What `python -m bench.profile_call` found: microseconds of CPU that one evaluation of `1+1` costs, one session at a
+time. Its way is client, front (HTTP, JSON-RPC, token), hop (0MQ), host (session, queue, log), kernel, and all of it
+back; p50 is what the client waits. Nearly all of it is done one after the other, so what a missed target would take is
+that much less of these figures."""
+
 METHOD = """\
 - All systems of a table run on one machine at the same time, and take turns: a round is one call of each, in a
   shuffled order. So whatever disturbs the machine disturbs all of them, and ratios say more than times. Between the
@@ -30,15 +36,15 @@ METHOD = """\
   0MQ. A system that answers a completion only after the running cell's end shows about the length of that cell."""
 
 
-def render(report: Report) -> dict[str, str]:
-    """Texts by path, relative to the root of the project."""
+def render(report: Report, profile: str = "") -> dict[str, str]:
+    """Texts by path, relative to the root of the project. `profile`: of one evaluation, see profile_call.py."""
     scaling = report.section("scaling")
     drawn = charts.draw(scaling) if scaling is not None and scaling.figures else {}
     files = {f"{CHARTS}/{name}.svg": text for name, text in drawn.items()}
-    return files | {PAGE: "\n\n".join(_parts(report, list(drawn))) + "\n"}
+    return files | {PAGE: "\n\n".join(_parts(report, list(drawn), profile)) + "\n"}
 
 
-def _parts(report: Report, drawn: list[str]) -> Iterator[str]:
+def _parts(report: Report, drawn: list[str], profile: str) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     yield WARNING
     yield "# Performance"
@@ -54,7 +60,10 @@ def _parts(report: Report, drawn: list[str]) -> Iterator[str]:
     if missed:
         yield "Not reached:"
         yield "\n".join(f"- {sentence}" for sentence in missed)
-        yield "`python -m bench.profile_call` shows where the time of one evaluation goes, layer by layer."
+    if profile:
+        yield "## Where the time of one evaluation goes"
+        yield PROFILED
+        yield f"```\n{profile.rstrip()}\n```"
     if drawn:
         yield "## One to many sessions"
         yield "\n".join(f"![{name} over the number of sessions](charts/{name}.svg)" for name in drawn)

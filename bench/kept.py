@@ -9,6 +9,8 @@ from bench.protocol import BenchFailed
 from bench.results import Report
 
 ROOT = Path(__file__).parents[1]
+PROFILE = ROOT / "bench" / "results" / "profile.txt"
+"""what `python -m bench.profile_call --keep` found last"""
 LATEST = ROOT / "bench" / "results" / "latest.json"
 
 
@@ -18,6 +20,11 @@ def read() -> Report:
         return msgspec.json.decode(LATEST.read_bytes(), type=Report)
     except msgspec.MsgspecError as error:
         raise BenchFailed(f"{LATEST}: {error}") from None
+
+
+def profile() -> str:
+    """Of one evaluation; empty if none was kept. Raises OSError."""
+    return PROFILE.read_text() if PROFILE.exists() else ""
 
 
 def keep(report: Report) -> None:
@@ -43,7 +50,7 @@ def encode(report: Report) -> bytes:
 def write_document() -> list[str]:
     """Write the page and its charts; the paths of what has changed. Raises BenchFailed, OSError."""
     changed: list[str] = []
-    for path, text in document.render(read()).items():
+    for path, text in document.render(read(), profile()).items():
         place = ROOT / path
         if not place.exists() or place.read_text() != text:
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""`python -m bench.profile_call`: what one evaluate costs front and host, layer by layer, in microseconds of CPU.
+"""`python -m bench.profile_call`: what one evaluate costs front and host, layer by layer, in microseconds of CPU, and
+what kernel and client, as a whole.
 
 A real `kernelwire serve`, one client a session in a closed loop. First CPU time of every thread, from the scheduler's
 own account, then, in calls of their own, sampled stacks. `--against DIR` measures a second tree of the sources in
@@ -16,11 +17,12 @@ import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import msgspec
 
-from bench import call_layers
+from bench import call_layers, kept
 from bench.adapters.kernelwire import Kernelwire
 from bench.protocol import BenchFailed, Session
 
@@ -32,6 +34,9 @@ MOST_CALLS = 20_000
 SAMPLES_S = 10.0
 """how long a process may take to write its samples down"""
 ROLES = ("front", "host")
+"""what is sampled"""
+COUNTED = (*ROLES, "kernel")
+"""whose CPU time is counted; kernel: that of the first session"""
 Samples = list[tuple[tuple[str, ...], int]]
 
 
@@ -42,7 +47,7 @@ class Used:
     main: list[float] = field(default_factory=list[float])
     """the thread of the event loop"""
     threads: list[float] = field(default_factory=list[float])
-    """all others: libzmq's"""
+    """all others: libzmq's, and a kernel's own ones"""
 
     @property
     def total_us(self) -> float:
@@ -57,14 +62,17 @@ class Tree:
     sessions: Sequence[Session]
     samples_in: Path
     pids: dict[str, int]
-    used: dict[str, Used]
+    used: dict[str, Used] = field(default_factory=lambda: {role: Used() for role in COUNTED})
+    client_us: list[float] = field(default_factory=list[float])
+    """CPU of the process that asks"""
     latency_s: list[float] = field(default_factory=list[float])
     samples: dict[str, Samples] = field(default_factory=dict[str, Samples])
 
     def block(self, code: str) -> None:
         """BLOCK calls or a few less, their CPU time and latency."""
-        before = {role: _cpu_ns(pid) for role, pid in self.pids.items()}
+        before, client_s = {role: _cpu_ns(pid) for role, pid in self.pids.items()}, time.process_time()
         latency_s = self._evaluate(code, BLOCK)
+        self.client_us.append(1e6 * (time.process_time() - client_s) / len(latency_s))
         for role, pid in self.pids.items():
             main, threads = (now - then for now, then in zip(_cpu_ns(pid), before[role], strict=True))
             self.used[role].main.append(main / 1000 / len(latency_s))
@@ -75,8 +83,8 @@ class Tree:
         self._toggle()
         self._evaluate(code, calls)
         self._toggle()
-        for role, pid in self.pids.items():
-            self.samples[role] = _read(self.samples_in / f"{pid}.json")
+        for role in ROLES:
+            self.samples[role] = _read(self.samples_in / f"{self.pids[role]}.json")
 
     def _evaluate(self, code: str, calls: int) -> list[float]:
         """Spread over the sessions, each of which has one call under way. Seconds that each one took."""
@@ -94,8 +102,8 @@ class Tree:
             return [took_s for some in threads.map(loop, self.sessions) for took_s in some]
 
     def _toggle(self) -> None:
-        for pid in self.pids.values():
-            os.kill(pid, signal.SIGUSR2)
+        for role in ROLES:
+            os.kill(self.pids[role], signal.SIGUSR2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,7 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="kw-profile-") as directory:
             trees = _measured(names, Path(directory), given)
-        print("\n\n".join(_report(tree, given) for tree in trees))
+        report = "\n\n".join(_report(tree, given) for tree in trees)
+        print(report)
+        if given.keep:
+            kept.PROFILE.write_text(f"{date.today()}, {report}\n")
+            print("\n".join(kept.write_document()), file=sys.stderr)
         if len(trees) > 1:
             print(_compared(*trees))
     except (BenchFailed, OSError) as error:
@@ -124,7 +136,8 @@ def _measured(paths: Sequence[Path], directory: Path, given: argparse.Namespace)
         ]
         for tree in trees:
             tree.block(given.code)  # warm
-            tree.used = {role: Used() for role in ROLES}
+            tree.used = {role: Used() for role in COUNTED}
+            tree.client_us.clear()
             tree.latency_s.clear()
         for _ in range(max(1, given.calls // BLOCK)):
             for tree in trees:
@@ -151,7 +164,13 @@ def _running(source: Path, directory: Path, sessions: int, *, at_once: bool) -> 
             system.start()
             pids = {role: pids[0] for role, pids in system.servers().items() if role in ROLES}
             opened = [system.open() for _ in range(sessions)]
-            yield Tree(str(source), opened, samples_in, pids, {role: Used() for role in ROLES})
+            opened[0].evaluate("1")  # before that it has no kernel
+            yield Tree(
+                str(source) if source != HERE else "this tree",
+                opened,
+                samples_in,
+                pids | {"kernel": opened[0].kernel()[0]},
+            )
     finally:
         for name, value in before.items():
             if value is None:
@@ -204,12 +223,19 @@ def _report(tree: Tree, given: argparse.Namespace) -> str:
                 f"  {used.total_us * share.part:6.0f}  {share.layer}"
                 for share in call_layers.inclusive(samples, given.functions)
             ]
+    if not given.hop_only:
+        kernel = tree.used["kernel"]
+        others_us = statistics.median(kernel.threads)
+        lines.append(
+            f"kernel: {kernel.total_us:.0f} us a call, of which {others_us:.0f} in others than its main thread"
+        )
+    lines.append(f"client: {statistics.median(tree.client_us):.0f} us a call")
     return "\n".join(lines)
 
 
 def _compared(ours: Tree, other: Tree) -> str:
     lines = [f"\nratio to {other.name}, median of blocks that ran beside each other:"]
-    for role in ROLES:
+    for role in COUNTED:
         pairs = zip(
             map(sum, zip(ours.used[role].main, ours.used[role].threads, strict=True)),
             map(sum, zip(other.used[role].main, other.used[role].threads, strict=True)),
@@ -228,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hop-only", action="store_true", help="the host answers at once: no kernel has a part in it")
     parser.add_argument("--tree", type=Path, default=HERE, metavar="DIR", help="the sources (default: these)")
     parser.add_argument("--against", type=Path, metavar="DIR", help="a second tree of the sources")
+    parser.add_argument("--keep", action="store_true", help="put it into docs/performance.md")
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="show the N most expensive functions too")
     return parser
 

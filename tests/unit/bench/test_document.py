@@ -29,7 +29,7 @@ SCALING = [
 
 def test_the_page_is_written_from_the_kept_run() -> None:
     page = (kept.ROOT / document.PAGE).read_text()
-    assert document.render(kept.read())[document.PAGE] == page, "python -m bench --document"
+    assert document.render(kept.read(), kept.profile())[document.PAGE] == page, "python -m bench --document"
     for chart in re.findall(r"\]\((charts/[^)]*)\)", page):
         assert (kept.ROOT / "docs" / chart).stat().st_size > 0
 
