@@ -14,6 +14,8 @@ from pathlib import Path
 from auth.errors import StateDirInsecure, StateDirUnusable
 
 _MAX_BYTES = 1 << 20
+PASSABLE = 0o711
+"""mode of a directory through which users of sessions get to what is theirs: they can neither list it nor write"""
 
 
 def make_private_dir(path: Path) -> None:
@@ -32,7 +34,7 @@ def make_private_dir(path: Path) -> None:
         raise StateDirInsecure(path, "is a symbolic link", "name the directory that it leads to")
     if not stat.S_ISDIR(found.st_mode):
         raise StateDirUnusable(path, "it is not a directory")
-    _check(path, found, "chmod 700")
+    _check(path, found, "chmod 700", also=PASSABLE)
 
 
 def read_private(path: Path) -> bytes:
@@ -122,11 +124,11 @@ def _sync_dir(path: Path) -> None:
         os.close(fd)
 
 
-def _check(path: Path, found: os.stat_result, command: str) -> None:
+def _check(path: Path, found: os.stat_result, command: str, also: int = 0o700) -> None:
     if found.st_uid != os.geteuid():
         raise StateDirInsecure(path, f"belongs to user {found.st_uid}", f"only user {os.geteuid()} may own it")
     mode = stat.S_IMODE(found.st_mode)
-    if mode & 0o077:
+    if mode & 0o077 and mode != also:
         raise StateDirInsecure(
             path, f"is open to other users (mode {mode:04o})", f"run `{command} {shlex.quote(str(path))}`"
         )

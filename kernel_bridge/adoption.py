@@ -146,6 +146,9 @@ async def _survivor(
         if connection is None:
             log.warning("kernel_not_adopted kernel=%s reason=connection", directory.name)
             return None
+        if not _is_within_reach(connection.directory):
+            log.warning("kernel_not_adopted kernel=%s reason=user", directory.name)
+            return None
         spec = await kernelspecs.get(kernelspec)
         info = read_info(directory)
         taken = True
@@ -167,6 +170,15 @@ def _connection(directory: Path, sockets: Path) -> Connection | None:
         return None
     ours = Connection.of(sockets, directory.name, found.key, found.kernel_name)
     return found if found == ours and found.key else None
+
+
+def _is_within_reach(sockets: Path) -> bool:
+    """Whether we may connect: not to a kernel with a user of its own, if we have its host's rights no longer."""
+    try:
+        owner = sockets.lstat().st_uid
+    except FileNotFoundError:
+        return True
+    return owner == os.geteuid() or os.access(sockets, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def _was_ready(directory: Path) -> bool:

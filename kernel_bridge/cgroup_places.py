@@ -54,7 +54,7 @@ def find(setting: str, system: System | None = None) -> Places:
     places = _version_2(mounts, own) or _version_1(mounts, own)
     if places is None:
         raise NoCgroups("no cgroup file system with a controller for memory, pids or cpu is mounted")
-    closed = [path for path in places.parents.values() if not os.access(path, os.W_OK | os.X_OK)]
+    closed = [path for path in places.parents.values() if not os.access(path, os.W_OK | os.X_OK, effective_ids=True)]
     if closed:
         raise NoCgroups(f"{closed[0]} is not ours to write: run as root, or let systemd delegate it (Delegate=yes)")
     return places

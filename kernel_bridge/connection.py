@@ -6,7 +6,6 @@ Source: jupyter_client documentation, "Making kernels for Jupyter", section "Con
 import errno
 import os
 import secrets
-import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from kernel_bridge.files import write_atomically
+from kernel_bridge.ownership import remove_tree
 
 SOCKET_PATH_BYTES = 107
 """sun_path of unix(7), without its ending NUL"""
@@ -78,7 +78,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         Raises OSError for anything but that it is gone already.
         """
         try:
-            shutil.rmtree(self.directory)
+            remove_tree(self.directory)
         except FileNotFoundError:
             return
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from kernel_bridge.ownership import remove_tree
 from kernel_bridge.record import NAME, SessionRecord
 
 DELETED = ".deleted"
@@ -37,5 +38,6 @@ def finish(directory: Path, workdirs: Path) -> None:
 
 def _remove(directory: Path, workdirs: Path, record: SessionRecord | None) -> None:
     if record is not None:  # first, as the record alone says which it is
-        shutil.rmtree(workdirs / record.workdir, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(workdirs / record.workdir)
     shutil.rmtree(directory, ignore_errors=True)

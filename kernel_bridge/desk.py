@@ -27,6 +27,8 @@ class Surroundings:
     take_kernel: Callable[[SessionRecord], Awaitable[WaitingKernel | None]]
     """one of the pool, if there is one for this session"""
     open_kernel: Callable[[SessionRecord, Deliver, DeliverExit], Awaitable[Kernel]]
+    new_uid: Callable[[str], int | None]
+    """a user of the system for a session of the user of that name, None where it has none. Raises OSError"""
     adopt_kernel: Callable[[Survivor, Deliver, DeliverExit], Kernel]
     tally: Tally = field(default_factory=Tally)
     stored: StoredBytes = field(default_factory=StoredBytes)

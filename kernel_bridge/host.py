@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from kernel_bridge import adoption, hop, leftovers, limits, pidfd, runtime_dir, shim
+from kernel_bridge import adoption, hop, leftovers, limits, pidfd, privileges, runtime_dir, session_users, shim
 from kernel_bridge.cgroup_places import NoCgroups
 from kernel_bridge.cgroups import Cgroups, open_cgroups
 from kernel_bridge.errors import KernelspecNotFound
@@ -27,6 +27,7 @@ from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.runtime_dir import HOST_SOCKET
 from kernel_bridge.sandbox import sandboxes
 from kernel_bridge.service import Service
+from kernel_bridge.session_users import SessionUsers
 from kernel_bridge.sessions import Sessions
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.tracing import Tracer
@@ -83,7 +84,7 @@ class Host:
             os.getpid(), self._version, self._owned, start_time=pidfd.start_time(os.getpid()) or 0, sandbox=sandbox
         )
         write_on_full_disk(self._state_dir / HOST_FILE, msgspec.json.encode(file))
-        sockets = runtime_dir.create(self._state_dir)
+        sockets, users = await self._open_users()
         place = Place(
             kernels=self._state_dir / "kernels",
             workdirs=self._state_dir / "workdirs",
@@ -95,8 +96,8 @@ class Host:
         try:
             specs = Kernelspecs()
             host_id = _host_id(self._state_dir)
-            cgroups = await self._open_cgroups(host_id)
-            factory = KernelFactory(context, place, specs, self._settings, cgroups)
+            cgroups = await self._open_cgroups(host_id, own_users=users is not None)
+            factory = KernelFactory(context, place, specs, self._settings, cgroups, users)
             sessions = Sessions(self._state_dir / "sessions", host_id, specs, factory, self._settings)
             sessions.load()
             survey = await adoption.survey(place.kernels, sockets, sessions.records, specs)
@@ -127,7 +128,23 @@ class Host:
         if whole:
             (self._state_dir / HOST_FILE).unlink(missing_ok=True)
 
-    async def _open_cgroups(self, host_id: str) -> Cgroups | None:
+    async def _open_users(self) -> tuple[Path, SessionUsers | None]:
+        """The directory of sockets, and the users that sessions get, where they can have such. Why not is said in the
+        log, and by /readyz if there is something to mend. Raises OSError."""
+        asked = self._settings.limits, self._settings.sandbox
+        users, why = await asyncio.to_thread(session_users.open_users, self._state_dir, *asked)
+        sockets = runtime_dir.create(self._state_dir, passable=users is not None)
+        closed = privileges.obstacle(sockets.parent, 0o001) if users is not None else None
+        if closed is not None:  # that of a host before, with kernels in it
+            users, why = None, closed
+        if users is not None:
+            session_users.open_way(self._state_dir, sockets)
+        elif self._settings.limits.uid_base is not None and privileges.has():
+            self._notes.append(f"sessions have no users of their own: {why}")
+        log.info("session_users own=%s reason=%s", users is not None, why or "found")
+        return sockets, users
+
+    async def _open_cgroups(self, host_id: str, *, own_users: bool) -> Cgroups | None:
         """Where there can be cgroups; what that costs the limits is said in the log and by /readyz."""
         asked = self._settings.limits
         owner = os.getppid() if self._owned else os.getpid()
@@ -136,10 +153,13 @@ class Host:
         except NoCgroups as error:
             cgroups, why = None, str(error)
         by_cgroup = cgroups.controllers if cgroups is not None else frozenset[str]()
-        counts_processes = await asyncio.to_thread(sandboxes.count_processes, self._settings.sandbox)
-        self._notes = limits.shortfalls(asked, by_cgroup=by_cgroup, counts_processes=counts_processes)
+        counts_processes = own_users and session_users.are_for_all(self._settings.sandbox)
+        if not counts_processes:
+            counts_processes = await asyncio.to_thread(sandboxes.count_processes, self._settings.sandbox)
+        short = limits.shortfalls(asked, by_cgroup=by_cgroup, counts_processes=counts_processes)
+        self._notes += short
         log.info("limits cgroup=%s reason=%s", ",".join(sorted(by_cgroup)) or "none", why or "found")
-        for note in self._notes:
+        for note in short:
             log.warning("limit_not_as_set %s", note)
         return cgroups
 

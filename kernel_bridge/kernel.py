@@ -95,6 +95,8 @@ class Kernel:
         """its process has ended, its last output is being read"""
         self.forked = False
         """whether a fork server started it"""
+        self.uid: int | None = None
+        """user of the system that it was started as; None: ours, or it was taken over"""
         self._directory = directory
         self._connection = connection
         self._settings = settings
@@ -117,6 +119,7 @@ class Kernel:
         """Start the process; it is not ready yet. Raises OSError if the machine cannot."""
         process = await launch.start(launched, forks)
         self.forked = process.forked
+        self.uid = launched.uid
         if forks is not None:
             self._judge = lambda ready: forks.judge(launched, forked=process.forked, ready=ready)
         self._hold(process)

@@ -27,6 +27,17 @@ PASSED_ON = (
     *("JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"),
 )
 PASSED_ON_PREFIXES = ("LC_", "XDG_", "MPL", "OPENBLAS_", "OMP_", "MKL_", "SAGE_", "R_", "JULIA_")
+OF_USER = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "IPYTHONDIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_CONFIG_DIR",
+    "MPLCONFIGDIR",
+)
 NEVER = ("XDG_RUNTIME_DIR",)
 """our sockets are there"""
 OURS = "KERNELWIRE_"
@@ -105,13 +116,15 @@ def argv_for(spec: Spec, connection_file: str, launcher_path: str) -> list[str]:
     return filled
 
 
-def environment(spec: Spec) -> dict[str, str]:
+def environment(spec: Spec, *, theirs: bool = True) -> dict[str, str]:
     """The whole environment of a kernel: what of the host's is no secret, and the kernelspec's own.
+
+    theirs: the kernel runs as the user of the service, so that this user's directories are its own too.
 
     `${NAME}` in the kernelspec takes the host's value; a name that is not there stays as it is written.
     """
     host = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    result = {name: value for name, value in host.items() if _is_passed_on(name)}
+    result = {name: value for name, value in host.items() if _is_passed_on(name) and (theirs or not _of_user(name))}
     result |= {name: Template(text).safe_substitute(host) for name, text in spec.env.items()}
     if spec.language.lower().startswith("python"):
         result.pop("PYTHONEXECUTABLE", None)
@@ -120,9 +133,18 @@ def environment(spec: Spec) -> dict[str, str]:
     return {name: value for name, value in result.items() if not name.startswith(OURS)}
 
 
+def own_environment(workdir: str) -> dict[str, str]:
+    """Of a kernel with a user of its own, which is at home in its session's directory."""
+    return {"HOME": workdir}
+
+
 def launcher_environment(spec: Spec, max_event_bytes: int) -> dict[str, str]:
     """What our launcher is told, and takes out of the kernel's environment; nothing for other kernels."""
     return {MAX_EVENT_BYTES: str(max_event_bytes)} if spec.launcher else {}
+
+
+def _of_user(name: str) -> bool:
+    return name in OF_USER or name.startswith("XDG_")
 
 
 def _is_passed_on(name: str) -> bool:

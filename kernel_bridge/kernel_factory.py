@@ -10,7 +10,7 @@ from pathlib import Path
 import zmq
 from msgspec import structs
 
-from kernel_bridge import limits, results
+from kernel_bridge import limits, results, session_users
 from kernel_bridge.adoption import Found, Survivor
 from kernel_bridge.cgroups import Cgroups
 from kernel_bridge.connection import Connection
@@ -18,7 +18,7 @@ from kernel_bridge.forkserver.client import ForkServer
 from kernel_bridge.forkserver.servers import ForkServers
 from kernel_bridge.kernel import DeliverExit, Kernel
 from kernel_bridge.kernel_channels import Deliver
-from kernel_bridge.kernel_command import argv_for, environment, launcher_environment
+from kernel_bridge.kernel_command import argv_for, environment, launcher_environment, own_environment
 from kernel_bridge.kernelspecs import LAUNCHER, Kernelspecs, Spec
 from kernel_bridge.launch import KernelLaunch
 from kernel_bridge.leftovers import Leftovers
@@ -26,6 +26,7 @@ from kernel_bridge.probe import Probes
 from kernel_bridge.record import SessionRecord
 from kernel_bridge.sandbox.plan import Sandbox
 from kernel_bridge.sandbox.sandboxes import Sandboxes
+from kernel_bridge.session_users import SessionUsers
 from kernel_bridge.settings import BridgeSettings
 
 CONNECTION_FILE = "connection.json"
@@ -60,6 +61,7 @@ class KernelFactory:
         kernelspecs: Kernelspecs,
         settings: BridgeSettings,
         cgroups: Cgroups | None = None,
+        users: SessionUsers | None = None,
     ) -> None:
         self.place = place
         self.leftovers = Leftovers(place.sockets, self._leave)
@@ -67,7 +69,8 @@ class KernelFactory:
         self._context = context
         self._kernelspecs = kernelspecs
         self._settings = settings
-        self._environments: dict[str, tuple[Spec, dict[str, str]]] = {}
+        self._environments: dict[tuple[str, bool], tuple[Spec, dict[str, str]]] = {}
+        self._users = users
         self._sandboxes = Sandboxes(settings.sandbox, place.state_dir, place.sockets)
         self._cgroups = cgroups
         self._by_cgroup = cgroups.controllers if cgroups is not None else frozenset[str]()
@@ -79,34 +82,53 @@ class KernelFactory:
         """
         spec = await self._kernelspecs.get(record.kernelspec)
         user = record.owner_name
-        return await self._open(spec, _new_kid(), record.workdir, record.id, user, deliver, on_exit)
+        uid = record.uid if self._has_uid(user) else None
+        return await self._open(spec, _new_kid(), record.workdir, record.id, user, uid, deliver, on_exit)
 
     async def open_waiting(self, spec: Spec, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
         """As `open`, for no session yet, in the sandbox that users have by default. Its working directory is its own
-        and is named like it.
+        and is named like it, as is its user of the system.
 
         Raises OSError.
         """
         kid = _new_kid()
-        return await self._open(spec, kid, kid, "", "", deliver, on_exit)
+        return await self._open(spec, kid, kid, "", "", self.new_uid(""), deliver, on_exit)
+
+    def new_uid(self, user: str) -> int | None:
+        """A user of the system for a session of `user`; None where its kernels run as the service's. Raises OSError."""
+        return self._users.new() if self._users is not None and self._has_uid(user) else None
+
+    def _has_uid(self, user: str) -> bool:
+        return self._users is not None and session_users.are_for(self._settings.sandbox, user)
 
     async def _open(
-        self, spec: Spec, kid: str, workdir_name: str, session: str, user: str, deliver: Deliver, on_exit: DeliverExit
+        self,
+        spec: Spec,
+        kid: str,
+        workdir_name: str,
+        session: str,
+        user: str,
+        uid: int | None,
+        deliver: Deliver,
+        on_exit: DeliverExit,
     ) -> Kernel:
         directory = self.place.kernels / kid
         workdir = self.place.workdirs / workdir_name
         connection = Connection.create(self.place.sockets, kid, spec.name)
         connection_file = directory / CONNECTION_FILE
         kernel: Kernel | None = None
-        preparing = asyncio.ensure_future(asyncio.to_thread(_prepare, directory, workdir, connection, connection_file))
+        preparing = asyncio.ensure_future(
+            asyncio.to_thread(_prepare, directory, workdir, connection, connection_file, uid)
+        )
         try:
             await asyncio.shield(preparing)
             kernel = Kernel(
                 self._context, spec, connection, directory, self._settings, deliver, on_exit, leave=self._leave
             )
-            launch = self._launch(spec, directory, workdir, session)
+            launch = self._launch(spec, directory, workdir, session, uid)
             own = workdir, connection.directory, connection_file
-            launch = self._boxed(launch, await self._sandboxes.of(user, spec, launch.argv, launch.env, own))
+            sandbox = await self._sandboxes.of(user, spec, launch.argv, launch.env, own, other_user=uid is not None)
+            launch = self._boxed(launch, sandbox)
             if self._cgroups is not None:
                 launch = structs.replace(launch, cgroup=self._cgroups.create(kid, self._settings.limits))
             await kernel.start(launch, self.forks)
@@ -123,7 +145,7 @@ class KernelFactory:
         """Begin to start the fork server of the default kernelspec, if it has one. Raises KernelspecNotFound."""
         if self.forks is not None:
             spec = await self._kernelspecs.get(await self._kernelspecs.default())
-            self.forks.prepare(self._launch(spec, self.place.kernels, self.place.workdirs, ""))
+            self.forks.prepare(self._example(spec))
 
     async def list(self) -> results.Kernelspecs:
         """All kernelspecs, with what is true of them now. Raises TimeoutError."""
@@ -133,15 +155,21 @@ class KernelFactory:
         """The server that forks kernels of `spec` now; None: they are started alone."""
         if self.forks is None:
             return None
-        return self.forks.serving(self._launch(spec, self.place.kernels, self.place.workdirs, ""))
+        return self.forks.serving(self._example(spec))
 
     def _is_preloaded(self, spec: Spec) -> bool:
         return self.fork_server(spec) is not None
 
-    def _launch(self, spec: Spec, directory: Path, workdir: Path, session: str) -> KernelLaunch:
+    def _example(self, spec: Spec) -> KernelLaunch:
+        """A launch as most are, to find its fork server by; it is not started."""
+        uid = self._settings.limits.uid_base if self._has_uid("") else None
+        return self._launch(spec, self.place.kernels, self.place.workdirs, "", uid)
+
+    def _launch(self, spec: Spec, directory: Path, workdir: Path, session: str, uid: int | None) -> KernelLaunch:
+        at_home = own_environment(str(workdir)) if uid is not None else {}
         return KernelLaunch(
             argv=argv_for(spec, str(directory / CONNECTION_FILE), str(LAUNCHER)),
-            env=self._environment(spec),
+            env=self._environment(spec, theirs=uid is None) | at_home,
             workdir=str(workdir),
             kernel_dir=str(directory),
             profile="fork" if spec.launcher and self.forks is not None else "plain",
@@ -150,23 +178,24 @@ class KernelFactory:
             session=session,
             lock_path=str(self.place.host_lock),
             orphan_grace_s=self._settings.orphan_grace_s,
-            limits=self._limits(counts_processes=False),
+            limits=self._limits(counts_processes=uid is not None),
+            uid=uid,
         )
 
     def _boxed(self, launch: KernelLaunch, sandbox: Sandbox | None) -> KernelLaunch:
-        """In a user namespace of its own a kernel's processes can be counted."""
-        counts_processes = sandbox is not None and sandbox.level == "namespaces"
+        """In a user namespace of its own a kernel's processes can be counted, as they can with a user of its own."""
+        counts_processes = launch.uid is not None or (sandbox is not None and sandbox.level == "namespaces")
         return structs.replace(launch, sandbox=sandbox, limits=self._limits(counts_processes=counts_processes))
 
     def _limits(self, *, counts_processes: bool) -> dict[str, int]:
         return limits.for_launch(self._settings.limits, by_cgroup=self._by_cgroup, counts_processes=counts_processes)
 
-    def _environment(self, spec: Spec) -> dict[str, str]:
-        """Of its kernels; made once, for nothing in ours changes."""
-        known = self._environments.get(spec.name)
+    def _environment(self, spec: Spec, *, theirs: bool) -> dict[str, str]:
+        """Of its kernels; made once, for nothing in ours changes. `theirs`: see kernel_command.environment."""
+        known = self._environments.get((spec.name, theirs))
         if known is None or known[0] != spec:
-            made = environment(spec) | launcher_environment(spec, self._settings.max_event_bytes)
-            known = self._environments[spec.name] = spec, made
+            made = environment(spec, theirs=theirs) | launcher_environment(spec, self._settings.max_event_bytes)
+            known = self._environments[spec.name, theirs] = spec, made
         return known[1]
 
     def adopt(self, found: Survivor, deliver: Deliver, on_exit: DeliverExit) -> Kernel:
@@ -205,8 +234,12 @@ def _new_kid() -> str:
     return secrets.token_hex(6)  # short: it is a part of sockets' paths
 
 
-def _prepare(directory: Path, workdir: Path, connection: Connection, connection_file: Path) -> None:
+def _prepare(directory: Path, workdir: Path, connection: Connection, connection_file: Path, uid: int | None) -> None:
     directory.mkdir(mode=0o700, parents=True)
     workdir.mkdir(mode=0o700, parents=True, exist_ok=True)
     connection.directory.mkdir(mode=0o700)
     connection.write(connection_file)
+    if uid is not None:
+        session_users.let_read(directory, connection_file, uid)
+        session_users.give(connection.directory, uid)
+    session_users.give(workdir, uid)

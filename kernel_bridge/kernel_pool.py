@@ -1,8 +1,8 @@
 """The pool: kernels that wait, ready, for sessions that need one. Each is one session's only, and never comes back."""
 
 import asyncio
+import contextlib
 import logging
-import shutil
 import time
 from collections import deque
 from contextvars import Context
@@ -12,6 +12,7 @@ from kernel_bridge.kernel import Kernel
 from kernel_bridge.kernel_factory import KernelFactory
 from kernel_bridge.kernel_record import ExitRecord
 from kernel_bridge.kernelspecs import Kernelspecs, Spec
+from kernel_bridge.ownership import remove_tree
 from kernel_bridge.record import SessionRecord
 from kernel_bridge.sandbox.sandboxes import profile_of
 from kernel_bridge.settings import BridgeSettings
@@ -265,5 +266,6 @@ class KernelPool:
             log.exception("kernel_not_killed kernel=%s", kernel.kid)
         if with_files:  # before the record: its name leads to the directory
             workdir = self._factory.place.workdirs / kernel.kid
-            await asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(remove_tree, workdir)
         kernel.close()

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 
-from kernel_bridge.errors import KernelspecNotFound, KernelStartFailed
+from kernel_bridge.errors import KernelspecNotFound, KernelStartFailed, LimitExceeded
 from kernel_bridge.kernel import DeliverExit, Kernel
 from kernel_bridge.kernel_channels import Deliver
 from kernel_bridge.kernel_record import ExitRecord
@@ -159,7 +159,7 @@ class KernelSlot:
     async def _open(self) -> Kernel:
         try:
             return await self._open_kernel(self._deliver, self._on_exit)
-        except (OSError, KernelspecNotFound) as error:
+        except (OSError, KernelspecNotFound, LimitExceeded) as error:
             raise KernelStartFailed(Exit(), str(error)) from error
         except Exception as error:
             log.exception("kernel_not_opened")

@@ -1,6 +1,7 @@
 """Kernels of a dead host that nobody takes over: ended, so that none works for a session that does not know it."""
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 from kernel_bridge import kernel_process
 from kernel_bridge.connection import Connection
 from kernel_bridge.kernel_record import read_record
+from kernel_bridge.ownership import remove_tree
 from kernel_bridge.record import load_all
 
 log = logging.getLogger("kernelwire.bridge.leftovers")
@@ -99,7 +101,8 @@ async def _end_one(
     if record is not None:
         log.warning("leftover_kernel_ended kernel=%s", directory.name)
     if workdir is not None:  # first: the other one's name is all that leads to it
-        await asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(remove_tree, workdir)
     await asyncio.to_thread(forget, directory, sockets)
     leave(directory.name)
     return record is not None

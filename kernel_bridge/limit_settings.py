@@ -28,6 +28,11 @@ class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     workdir_bytes: Annotated[int, Meta(ge=1 << 20)] | None = None
     """disk blocks of one session's working directory; soft: looked at every 5 s while a cell runs. Beyond it the cell
     that writes is interrupted; others run, so that the user can delete files"""
+    uid_base: Annotated[int, Meta(ge=1000, le=4_000_000_000)] | None = 1_900_000_001
+    """where the service is root, or was started by it: each session gets a user of its own, this number or a greater
+    one, never one twice. None: kernels run as the user of the service"""
+    uid_count: Annotated[int, Meta(ge=1, le=100_000_000)] = 10_000_000
+    """how many users there are for sessions"""
     cgroup: Annotated[str, Meta(pattern="^(auto|off|/.*)$", description="auto, off or a path")] = "auto"
     """where cgroups are made: `auto`, wherever the service may; `off`, nowhere; or a cgroup of version 2 by its path,
     which the service may write to and which holds no processes"""

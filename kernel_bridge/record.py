@@ -28,6 +28,9 @@ class SessionRecord(Struct, frozen=True):
     shares: list[Share] = []
     closed: bool = False
     owner_name: str = ""
+    uid: int | None = None
+    """user of the system that its kernels run as, and that its files belong to; None: it has had none yet, or there are
+    none (session_users)"""
     v: int = 1
 
 

@@ -7,14 +7,17 @@ long. `<state>/runtime` holds its name. Sources: XDG Base Directory Specificatio
 import os
 import re
 import secrets
-import shutil
 import stat
 from pathlib import Path
 
+from kernel_bridge import privileges
 from kernel_bridge.connection import SOCKET_PATH_BYTES
 from kernel_bridge.files import write_atomically
+from kernel_bridge.ownership import remove_tree
 
 NAME_FILE = "runtime"
+PASSABLE = 0o711
+"""its mode where kernels have users of their own, who go through it to their sockets and cannot list it"""
 HOST_SOCKET = "host"
 """name of the host's socket in the directory"""
 SOCKET_NAME_BYTES = 32
@@ -23,16 +26,16 @@ LAST_RESORT = Path("/tmp")  # noqa: S108  the one place that is short and always
 NAME = re.compile(r"kw-(\d+-)?[0-9a-f]{8}")
 
 
-def create(state_dir: Path) -> Path:
+def create(state_dir: Path, *, passable: bool = False) -> Path:
     """The runtime directory of `state_dir`: the one that is there, since living kernels have their sockets in it, or
-    a new one. `remove` ends it.
+    a new one. `remove` ends it. `passable`: a new one is made where other users can come.
 
     Raises OSError if none can be made.
     """
     try:
         return find(state_dir)
     except OSError:
-        path = _make()
+        path = _make(passable=passable)
     try:
         write_atomically(state_dir / NAME_FILE, os.fsencode(path))
     except OSError:
@@ -61,14 +64,16 @@ def remove(path: Path) -> None:
         return
     for entry in path.iterdir():
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
+            remove_tree(entry)
         else:
             entry.unlink(missing_ok=True)
     path.rmdir()
 
 
-def _make() -> Path:
+def _make(*, passable: bool) -> Path:
     base = _session_directory()
+    if base is not None and passable and privileges.obstacle(base, 0o001) is not None:  # as systemd makes it
+        base = None
     path = base / f"kw-{secrets.token_hex(4)}" if base is not None else None
     if path is None or len(os.fsencode(path)) + 1 + SOCKET_NAME_BYTES > SOCKET_PATH_BYTES:
         path = LAST_RESORT / f"kw-{os.geteuid()}-{secrets.token_hex(4)}"
@@ -92,11 +97,11 @@ def _session_directory() -> Path | None:
 
 
 def _check(path: Path) -> None:
-    """Raises FileNotFoundError, or PermissionError unless `path` is a directory that only we can enter."""
+    """Raises FileNotFoundError, or PermissionError unless `path` is a directory that only we can list and change."""
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise PermissionError(f"{path} is not a directory")
     if found.st_uid != os.geteuid():
         raise PermissionError(f"{path} belongs to another user")
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if stat.S_IMODE(found.st_mode) & 0o077 and stat.S_IMODE(found.st_mode) != PASSABLE:
         raise PermissionError(f"{path} is open to other users (mode {stat.S_IMODE(found.st_mode):04o}, not 0700)")

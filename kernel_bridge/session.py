@@ -421,11 +421,15 @@ class Session:
                 return waiting.hand_over(self.record.id, self._adopt_workdir, deliver, on_exit)
             except (LimitExceeded, OSError) as error:
                 log.warning("kernel_not_handed_over session=%s error=%s", short_id(self.record.id), error)
+        if self.record.uid is None:
+            uid = self._around.new_uid(self.record.owner_name)
+            if uid is not None:
+                self._store(uid=uid)
         return await self._around.open_kernel(self.record, deliver, on_exit)
 
-    def _adopt_workdir(self, workdir: str) -> None:
-        """Have the files there, where there are none yet. Raises LimitExceeded(disk), OSError."""
-        self._store(workdir=workdir)
+    def _adopt_workdir(self, workdir: str, uid: int | None) -> None:
+        """Have the files there, where there are none yet, and as that user. Raises LimitExceeded(disk), OSError."""
+        self._store(workdir=workdir, uid=uid)
 
     def _deliver(self, channel: ChannelName, message: Message) -> None:
         self._desk.router.route(channel, message)

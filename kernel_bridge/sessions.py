@@ -227,6 +227,7 @@ class Sessions:
             self._settings,
             self.pool.take,
             factory.open,
+            factory.new_uid,
             factory.adopt,
             self.tally,
             self.stored,

@@ -368,6 +368,8 @@ def enter_kernel(launch: Launch, shim: int, gate: int, output: int, sandbox: "An
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the change of user has cleared it
             if os.getppid() != shim:
                 return
+        elif os.geteuid() != 0:
+            limits.drop_capabilities(LIBC)
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         if sandbox is None:
             prctl(PR_SET_DUMPABLE, 1)

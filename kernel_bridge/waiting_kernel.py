@@ -64,16 +64,17 @@ class WaitingKernel:
             self._held_bytes += len(message.content) + sum(map(len, message.buffers))
 
     def hand_over(
-        self, session: str, adopt_workdir: Callable[[str], None], deliver: Deliver, on_exit: DeliverExit
+        self, session: str, adopt_workdir: Callable[[str, int | None], None], deliver: Deliver, on_exit: DeliverExit
     ) -> Kernel:
-        """Be the kernel of `session`. `adopt_workdir` has the session's record name the kernel's working directory.
+        """Be the kernel of `session`. `adopt_workdir` has the session's record name the kernel's working directory, and
+        its user of the system.
 
         The record first, then the kernel's: a host that dies between them leaves an empty directory to the session and
         a kernel of nobody. Nothing here awaits. Raises LimitExceeded(disk), OSError: the kernel is ended then.
         """
         kernel = self.kernel
         try:
-            adopt_workdir(kernel.kid)
+            adopt_workdir(kernel.kid, kernel.uid)
         except BaseException:
             self.end(self, True)
             raise

@@ -33,4 +33,6 @@ def plan_for(launch: KernelLaunch) -> Plan | None:
     if words is None or not all(path.startswith("/") for path in paths if path):  # a relative one means the workdir
         return None
     env = {name: text for name, text in launch.env.items() if name in PASSED_ON or name.startswith(PREFIXES)}
+    if launch.uid is not None:
+        env.pop("HOME", None)  # each session's own: one server serves them all
     return Plan(tuple(launch.argv[:words]), tuple(sorted(env.items())), launch.preload)

@@ -3,7 +3,8 @@
 Loaded by path into each shim, in any Python >= 3.9; standard library only. Nothing here is done to a shim, a fork
 server or a host: a limit on a process that forks would end it together with all its kernels.
 
-Order in the shim's child: `join` the cgroup, `put_on` the limits, `become` the user, then the sandbox, then
+Order in the shim's child: `join` the cgroup, `put_on` the limits, `become` the user (or `drop_capabilities`, if it
+stays an ordinary one), then the sandbox, then
 `put_on_processes`: processes are counted by user, and in a user namespace of one's own by that.
 
 Sources: getrlimit(2), cgroups(7), capabilities(7), the Linux kernel's documentation "Control Group v2" and
@@ -86,12 +87,18 @@ def become(uid: int, libc: ctypes.CDLL) -> None:
     Capabilities are dropped by hand: a change from one ordinary user to another keeps them.
     """
     os.setgroups([])
+    os.setresgid(uid, uid, uid)
     for number in range(64):
         if libc.prctl(PR_CAPBSET_DROP, *_longs(number, 0, 0, 0)) != 0:
             break  # there are no more, or it may not: then exec gives none either, as no_new_privs is set
-    libc.prctl(PR_CAP_AMBIENT, *_longs(PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
-    os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
+    drop_capabilities(libc)
+
+
+def drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Have none from now on: a service that is an ordinary user with some leaves them to all that it starts, also over
+    an exec (the ambient set). Raises OSError."""
+    libc.prctl(PR_CAP_AMBIENT, *_longs(PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     nothing = (ctypes.c_uint32 * 6)()
     if libc.capset(header, nothing) != 0:

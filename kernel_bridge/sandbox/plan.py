@@ -7,7 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kernel_bridge.sandbox.mounts import Mount, arrange, is_below
+from kernel_bridge.privileges import obstacle
+from kernel_bridge.sandbox.mounts import Mount, arrange, is_below, reach
 from kernel_bridge.sandbox.settings import Profile, SandboxSettings
 
 Level = Literal["namespaces", "landlock"]
@@ -86,6 +87,8 @@ class Own(Struct, frozen=True, kw_only=True):
     connection_file: str
     programs: tuple[str, ...]
     """its interpreter, our launcher, its kernelspec"""
+    other_user: bool = False
+    """whether it runs as another user of the system than the service, and does not get to what is closed to such"""
 
 
 def plan(level: Level, profile: Profile, settings: SandboxSettings, around: Surroundings, own: Own) -> Sandbox:
@@ -103,6 +106,8 @@ def plan(level: Level, profile: Profile, settings: SandboxSettings, around: Surr
         read += around.service
     if level == "landlock":  # it can allow a folder, and not take a part of it away again
         read, write = _without(secret, read), _without(secret, write)
+    if own.other_user:
+        read, write = ([path for path in paths if _is_open(path)] for paths in (read, write))
     mine = (own.workdir, own.sockets)
     return Sandbox(
         level=level,
@@ -118,6 +123,12 @@ def plan(level: Level, profile: Profile, settings: SandboxSettings, around: Surr
         home=home if home is not None and home in write else own.workdir,
         own_home=home is not None and home in write,
     )
+
+
+def _is_open(path: str) -> bool:
+    """Whether every user gets to `path`, over all links that are in it."""
+    links, real = reach(path)
+    return all(obstacle(Path(one), 0) is None for one in (*links, real))
 
 
 def _is_inside(path: str, secret: Iterable[str]) -> bool:

@@ -47,13 +47,20 @@ class Layers(Struct, frozen=True):
 
 
 @cache
-def probe() -> Layers:
-    """Try all layers, once in a process. Blocks for TRIAL_S at most, usually 0.2 s."""
+def probe(uid: int | None = None) -> Layers:
+    """Try all layers, once in a process. Blocks for TRIAL_S at most, usually 0.2 s.
+
+    uid: as this user, without any capability (the machine may allow root what it refuses to others); None: as we are.
+    """
     if sys.platform != "linux":
         return _none("this is not Linux")
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-S", str(TRIAL)], capture_output=True, timeout=TRIAL_S, check=False, cwd="/"
+            [sys.executable, "-I", "-S", str(TRIAL), *([] if uid is None else [str(uid)])],
+            capture_output=True,
+            timeout=TRIAL_S,
+            check=False,
+            cwd="/",
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return _none(f"the trial failed: {error}")

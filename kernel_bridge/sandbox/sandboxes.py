@@ -32,10 +32,17 @@ class Sandboxes:
         )
 
     async def of(
-        self, user: str, spec: Spec, argv: list[str], env: dict[str, str], own: tuple[Path, Path, Path]
+        self,
+        user: str,
+        spec: Spec,
+        argv: list[str],
+        env: dict[str, str],
+        own: tuple[Path, Path, Path],
+        *,
+        other_user: bool = False,
     ) -> Sandbox | None:
         """The sandbox for a kernel of `user`, None for none. `own`: its working directory, its sockets' directory and
-        its connection file, all of which are there."""
+        its connection file, all of which are there. `other_user`: it runs as another user of the system than we do."""
         profile = profile_of(self._settings, user)
         if profile == "none":
             return None
@@ -51,6 +58,7 @@ class Sandboxes:
             sockets=sockets,
             connection_file=connection_file,
             programs=(*programs, str(LAUNCHER), spec.resource_dir),
+            other_user=other_user,
         )
         return await asyncio.to_thread(plan, level, profile, self._settings, self._around, mine)
 

@@ -1,6 +1,7 @@
 """What of the sandbox this machine can do, tried in earnest: prints one line a layer, `NAME yes|no WORDS`.
 
-Run by path as `python -I -S trial.py`; standard library only. It leaves nothing behind.
+Run by path as `python -I -S trial.py [UID]`; standard library only. It leaves nothing behind. With UID, what that user
+can do, as whom a kernel may run.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ else:
 SYSTEM = [path for path in ("/usr", "/nix/store", "/gnu/store") if os.path.isdir(path)]
 
 
+def become() -> None:
+    if len(sys.argv) > 1:
+        shim.limits.become(int(sys.argv[1]), shim.LIBC)
+
+
 def fields(level: str) -> dict[bytes, list[bytes]]:
     return {
         b"sandbox_level": [level.encode()],
@@ -46,6 +52,7 @@ def namespaces() -> str:
     if child == 0:
         try:
             os.dup2(tell, 2)
+            become()
             sandbox.enter()
             sandbox.stand_ready()
             sandbox.close_doors()
@@ -71,6 +78,7 @@ def filters() -> str:
     child = os.fork()
     if child == 0:
         try:
+            become()
             entry.syscalls.prctl(entry.syscalls.PR_SET_NO_NEW_PRIVS, 1)
             entry.seccomp.install(entry.seccomp.program(column))
             os._exit(0)

@@ -60,5 +60,5 @@ def _examine(given: argparse.Namespace) -> "list[Finding]":
         return [*findings, problem("settings", str(error), "mend it there; the rest was not looked at")]
     changed = f"{len(chosen.origins)} other than the default: `kernelwire config --show-origin` lists them"
     findings += [fine("settings", changed), *sandbox.check(chosen.settings.bridge.sandbox)]
-    findings += limits.of_kernels(chosen.settings.bridge.limits, chosen.settings.bridge.sandbox)
+    findings += limits.of_kernels(chosen.settings.bridge.limits, chosen.settings.bridge.sandbox, chosen.state_dir)
     return [*findings, *state.check(chosen), *running.check(chosen)]

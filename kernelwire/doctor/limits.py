@@ -2,12 +2,14 @@
 
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
-from kernel_bridge import cgroup_places, limits
+from kernel_bridge import cgroup_places, limits, privileges
 from kernel_bridge.cgroup_places import NoCgroups
 from kernel_bridge.limit_settings import LimitSettings
 from kernel_bridge.sandbox import sandboxes
 from kernel_bridge.sandbox.settings import SandboxSettings
+from kernel_bridge.session_users import are_for_all, open_users
 from kernelwire.doctor.finding import Finding, fine, warning
 
 DESCRIPTORS_PER_KERNEL = 12
@@ -28,8 +30,16 @@ def check() -> Iterator[Finding]:
         yield fine("open files", text)
 
 
-def of_kernels(settings: LimitSettings, sandbox: SandboxSettings) -> Iterator[Finding]:
+def of_kernels(settings: LimitSettings, sandbox: SandboxSettings, state_dir: Path) -> Iterator[Finding]:
     """What stands behind `bridge.limits`, for a service that starts from where the doctor does."""
+    users, missing = open_users(state_dir, settings, sandbox)
+    if users is not None:
+        yield fine("kernel users", f"each session has a user of its own, from {settings.uid_base} on")
+    elif settings.uid_base is not None and privileges.has():
+        mend = "install and keep state where other users may enter (docs/how-to/limits.md), or unset the setting"
+        yield warning("kernel users", f"kernels run as the user of the service: {missing}", mend)
+    else:
+        yield fine("kernel users", f"kernels run as the user of the service: {missing}")
     try:
         places, why = cgroup_places.find(settings.cgroup), ""
     except NoCgroups as error:
@@ -39,8 +49,10 @@ def of_kernels(settings: LimitSettings, sandbox: SandboxSettings) -> Iterator[Fi
         text = f"by cgroups of version {places.version} ({', '.join(sorted(controllers))}) and limits of each process"
     else:
         text = f"by limits of each process only; no cgroups: {why}"
-    short = limits.shortfalls(settings, by_cgroup=controllers, counts_processes=sandboxes.count_processes(sandbox))
-    if settings == LimitSettings(cgroup=settings.cgroup) or not short:  # nobody has asked for more
+    counts_processes = (users is not None and are_for_all(sandbox)) or sandboxes.count_processes(sandbox)
+    short = limits.shortfalls(settings, by_cgroup=controllers, counts_processes=counts_processes)
+    defaults = LimitSettings(cgroup=settings.cgroup, uid_base=settings.uid_base, uid_count=settings.uid_count)
+    if settings == defaults or not short:  # nobody has asked for more
         yield fine("kernel limits", "; ".join([text, *short]))
         return
     mend = (

@@ -12,6 +12,7 @@ from auth.errors import AuthError, DatabaseUnavailable
 from auth.users import Users
 from kernel_bridge import runtime_dir
 from kernel_bridge.connection import SOCKET_PATH_BYTES
+from kernel_bridge.session_users import OPEN
 from kernelwire import logins, serve_file
 from kernelwire.doctor.finding import Finding, fine, problem, warning
 from kernelwire.settings import Resolved
@@ -46,9 +47,9 @@ def _directory(place: Path) -> Finding:
         text = f"{place} belongs to user {found.st_uid}, this is user {os.geteuid()}"
         return problem("state", text, "run as its owner, or choose another --state-dir")
     mode = stat.S_IMODE(found.st_mode)
-    if mode != 0o700:
+    if mode not in (0o700, OPEN):
         return problem("state", f"{place} has mode {mode:04o}, expected 0700", f"chmod 700 {place}")
-    return fine("state", f"{place}, mode 0700")
+    return fine("state", f"{place}, mode {mode:04o}")
 
 
 def _parent(place: Path) -> Finding:

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
-from kernel_bridge import hop, results
+from kernel_bridge import hop, results, session_users
 from kernel_bridge.host_lock import HostLock
 from kernel_bridge.kernel_factory import KernelFactory, Place
 from kernel_bridge.kernel_record import KernelRecord, read_record
 from kernel_bridge.kernelspecs import Kernelspecs
 from kernel_bridge.service import Service
+from kernel_bridge.session_users import SessionUsers
 from kernel_bridge.sessions import Sessions
 from kernel_bridge.settings import BridgeSettings
 
@@ -85,10 +86,13 @@ class House(Calls):
         assert self.lock.acquire()
         specs = Kernelspecs()
         place = Place(root / "kernels", root / "workdirs", sockets, root / "host.lock")
-        self.factory = factory = KernelFactory(self.context, place, specs, settings)
+        self.factory = factory = KernelFactory(self.context, place, specs, settings, users=self.users(sockets))
         self.sessions = Sessions(root / "sessions", "hosthost", specs, factory, settings)
         self.sessions.load()
         self.service = Service(self.sessions)
+
+    def users(self, sockets: Path) -> SessionUsers | None:
+        return None
 
     async def ask(self, request: hop.Request[R]) -> R:
         raw = await self.service.answer(request)  # pyright: ignore[reportArgumentType]  each Request is in AnyRequest
@@ -107,6 +111,16 @@ class House(Calls):
             await self.factory.forks.close()
         self.context.term()
         self.lock.release()
+
+
+class HouseWithUsers(House):
+    """Each session has a user of its own; where that cannot be, it is an error."""
+
+    def users(self, sockets: Path) -> SessionUsers:
+        users, why = session_users.open_users(self.root, self.settings.limits, self.settings.sandbox)
+        assert users is not None, why
+        session_users.open_way(self.root, sockets)
+        return users
 
 
 def decoded(page: results.Page) -> list[Event]:

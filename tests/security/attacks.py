@@ -16,6 +16,8 @@ class Attack:
     root: bool = False
     through_landlock: bool = False
     """whether it gets through where the machine has no namespaces, see docs/security.md"""
+    through_user: bool = False
+    """whether it gets through where a user of its own is all that a session has"""
 
 
 PRELUDE = """
@@ -50,7 +52,9 @@ ATTACKS = (
     Attack("the service's database", "bool(open(facts['database']).read())"),
     Attack("the logs of other sessions", "bool(glob.glob(facts['logs']))"),
     Attack("forging a kernel's record", "bool(open(facts['record'], 'a'))"),
-    Attack("listing other processes", "str(facts['pid']) in os.listdir('/proc')", through_landlock=True),
+    Attack(
+        "listing other processes", "str(facts['pid']) in os.listdir('/proc')", through_landlock=True, through_user=True
+    ),
     Attack("another kernel's environment", "b'PATH' in open(f\"/proc/{facts['pid']}/environ\", 'rb').read()"),
     Attack(
         "another kernel's memory by /proc",
@@ -76,23 +80,31 @@ ATTACKS = (
     Attack("another kernel's shell socket", "connects(facts['sockets'] + '-1')", through_landlock=True),
     Attack("another kernel's iopub socket", "connects(facts['sockets'] + '-2')", through_landlock=True),
     Attack("the host's own socket", "connects(facts['hop'])", through_landlock=True),
-    Attack("an abstract socket", "connects(b'\\0' + facts['abstract'].encode())"),
-    Attack("a TCP port of the machine", "connects(('127.0.0.1', facts['port']), socket.AF_INET)"),
-    Attack("another session's file in /tmp", "bool(open(facts['tmp']).read())"),
-    Attack("another session's shared memory", "bool(open(facts['shm']).read())", through_landlock=True),
-    Attack("another session's SysV memory", "call(libc.shmget, facts['sysv'], 0, 0) >= 0"),
+    Attack("an abstract socket", "connects(b'\\0' + facts['abstract'].encode())", through_user=True),
+    Attack("a TCP port of the machine", "connects(('127.0.0.1', facts['port']), socket.AF_INET)", through_user=True),
+    Attack("another session's file in /tmp", "bool(open(facts['tmp']).read())", through_user=True),
+    Attack(
+        "another session's shared memory", "bool(open(facts['shm']).read())", through_landlock=True, through_user=True
+    ),
+    Attack("another session's SysV memory", "call(libc.shmget, facts['sysv'], 0, 0) >= 0", through_user=True),
     Attack(
         "mounting",
         f"in_child(lambda: (call(libc.unshare, {USER | MOUNT}), call(libc.mount, b'x', b'/', b'tmpfs', 0, 0)))",
+        through_user=True,
     ),
-    Attack("a new user namespace", f"in_child(lambda: call(libc.unshare, {USER}))"),
-    Attack("keys of the user", "call(libc.syscall, 250 if os.uname().machine == 'x86_64' else 219, 0, -3, 1) != 0"),
+    Attack("a new user namespace", f"in_child(lambda: call(libc.unshare, {USER}))", through_user=True),
+    Attack(
+        "keys of the user",
+        "call(libc.syscall, 250 if os.uname().machine == 'x86_64' else 219, 0, -3, 1) != 0",
+        through_user=True,
+    ),
     Attack(
         "raw packets",
         "def raw(): call(libc.unshare, " + str(USER | NET) + "); socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)\n"
         "in_child(raw)",
+        through_user=True,
     ),
-    Attack("io_uring", "call(libc.syscall, 425, 1, ctypes.create_string_buffer(120)) >= 0"),
+    Attack("io_uring", "call(libc.syscall, 425, 1, ctypes.create_string_buffer(120)) >= 0", through_user=True),
     Attack("writing to the interpreter", "bool(open(facts['plant'], 'w'))"),
     Attack("the settings of the system", "os.close(os.open('/proc/sys/vm/swappiness', os.O_WRONLY)); True", root=True),
     Attack("the password file", "'root' in open('/etc/shadow').read()", root=True),

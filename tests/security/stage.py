@@ -1,9 +1,10 @@
 """Two live sessions of two users on one host, one of which attacks the other; prints what got through, as JSON.
 
-    PYTHON -m tests.security.stage DIRECTORY PROFILE LEVEL
+    PYTHON -m tests.security.stage DIRECTORY PROFILE LEVEL [users]
 
-LEVEL: what is taken of what the machine has, `namespaces` or `landlock`. The service's own things are stand-ins, as
-nothing but their place matters; the machine's ports are one that this process listens on.
+LEVEL: what is taken of what the machine has, `namespaces` or `landlock`. `users`: each session has a user of its own.
+The service's own things are stand-ins, as nothing but their place matters; the machine's ports are one that this
+process listens on.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from typing import Any
 from kernel_bridge import hop, results
 from kernel_bridge.sandbox import probe, sandboxes
 from kernel_bridge.sandbox.settings import SandboxSettings
-from tests.kernel.house import ALICE, BOB, House, house
+from tests.kernel.house import ALICE, BOB, House, HouseWithUsers, house
 from tests.security.attacks import ATTACKS, PRELUDE
 
 VICTIM = """
@@ -39,10 +40,10 @@ async def evaluate(home: House, caller: hop.Caller, session: str, code: str) -> 
     return await home.ask(hop.Evaluate(caller=caller, session=session, code=code))
 
 
-async def attack(directory: Path, profile: Any) -> dict[str, dict[str, Any]]:
+async def attack(directory: Path, profile: Any, kind: type[House]) -> dict[str, dict[str, Any]]:
     """By name of the attack: whether it got through, and what it said."""
     key = secrets.randbits(30) + 1
-    async with house(directory, sandbox=SandboxSettings(profile=profile)) as home:
+    async with house(directory, kind=kind, sandbox=SandboxSettings(profile=profile)) as home:
         victim, attacker = await home.open(ALICE), await home.open(BOB)
         said = await evaluate(home, ALICE, victim, f"key = {key}\n{VICTIM}")
         if said.end != "ok" and profile != "none":  # without namespaces its /tmp and its SysV memory are refused to it
@@ -105,11 +106,12 @@ def surroundings(home: House, victim: str, stack: ExitStack) -> dict[str, Any]:
 
 def main() -> None:
     directory, profile, level = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    kind = HouseWithUsers if "users" in sys.argv[4:] else House
     if level == "landlock":
         has = probe.probe().all
         taken = tuple(layer for layer in has if layer.name != "namespaces")
         sandboxes.probe = lambda: probe.Layers((*taken, probe.Layer("namespaces", there=False, words="not taken")))
-    print(json.dumps(asyncio.run(attack(directory, profile))))  # noqa: T201  the answer
+    print(json.dumps(asyncio.run(attack(directory, profile, kind))))  # noqa: T201  the answer
 
 
 if __name__ == "__main__":

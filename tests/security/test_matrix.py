@@ -1,4 +1,5 @@
-"""Every attack of the matrix on two live sessions, as whoever runs the tests and as an ordinary user.
+"""Every attack of the matrix on two live sessions, as whoever runs the tests and as an ordinary user; and, as root and
+as an ordinary user with the capabilities for it, where each session has a user of its own.
 
 Each must get through without the sandbox, or it would show nothing, and must not with it. The machine has to have the
 layers of layers.txt where CI is true; elsewhere what it does not have is skipped, with its reason.
@@ -24,14 +25,21 @@ from tests.security.attacks import ATTACKS
 STAGE_S = 150
 NEEDED = [line for line in (Path(__file__).with_name("layers.txt")).read_text().splitlines() if line[:1] not in "#"]
 
+AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+CAPABILITIES = "-all,+chown,+dac_override,+kill,+setgid,+setuid"
+"""privileges.NEEDED"""
+
 pytestmark = pytest.mark.timeout(400)
 
 
 class Stand:
     """Whoever attacks. `run` is one run of the stage, cached."""
 
-    def __init__(self, place: Path, command: list[str], env: dict[str, str], *, root: bool) -> None:
+    def __init__(
+        self, place: Path, command: list[str], env: dict[str, str], *, root: bool, users: bool = False
+    ) -> None:
         self.root = root
+        self._users = ["users"] if users else []
         self._place = place
         self._command = command
         self._env = env
@@ -39,7 +47,7 @@ class Stand:
 
     def _run(self, profile: str, level: str) -> dict[str, dict[str, Any]]:
         directory = self._place / f"{profile}-{level}"
-        command = [*self._command, "-m", "tests.security.stage", str(directory), profile, level]
+        command = [*self._command, "-m", "tests.security.stage", str(directory), profile, level, *self._users]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=STAGE_S, check=False, env=self._env, cwd=self._place
         )
@@ -58,25 +66,47 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module", params=["whoever runs this", "an ordinary user"])
 def stand(request: pytest.FixtureRequest, place: Path) -> Stand:
-    env = {name: text for name, text in os.environ.items() if not name.startswith(("KERNELWIRE_", "PYTEST_"))}
-    env["PYTHONPATH"] = str(ROOT)
     if request.param == "whoever runs this":
+        env = _environment() | {"PYTHONPATH": str(ROOT)}
         return Stand(_folder(place, "self"), [sys.executable], env, root=os.geteuid() == 0)
+    python: Path = request.getfixturevalue("python")
+    home = _folder(place, "user")
+    _give(home)
+    return Stand(home, [*AS_NOBODY, str(python)], _environment(place, home), root=False)
+
+
+@pytest.fixture(scope="module", params=["root", "an ordinary user with capabilities"])
+def stand_with_users(request: pytest.FixtureRequest, place: Path, python: Path) -> Stand:
+    """As `stand`, where each session has a user of its own."""
+    root = request.param == "root"
+    home = _folder(place, "host-of-root" if root else "host-of-user")
+    home.chmod(0o711)
+    if not root:
+        _give(home)
+    prefix = [] if root else [*AS_NOBODY, f"--inh-caps={CAPABILITIES}", f"--ambient-caps={CAPABILITIES}"]
+    return Stand(home, [*prefix, str(python)], _environment(place, home), root=root, users=True)
+
+
+@pytest.fixture(scope="module")
+def python(place: Path) -> Path:
+    """An interpreter that every user can run, with the service and what the stage needs; it is the ordinary user's, so
+    that only a sandbox keeps it from there."""
     if os.geteuid() != 0:
         pytest.skip("who runs this is an ordinary user already")
     if shutil.which("setpriv") is None:
         pytest.skip("no setpriv to become an ordinary user (Debian: package util-linux)")
-    python = install(place) / "python"
+    found = install(place) / "python"
     for name in ("tests/security", "tests/kernel"):
         (place / name).mkdir(parents=True)
     for name in ("tests/security/attacks.py", "tests/security/stage.py", "tests/kernel/house.py"):
         shutil.copy(ROOT / name, place / name)
-    home = _folder(place, "user")
-    for path in (home, place / "venv"):
-        _give(path)
-    env |= {"PYTHONPATH": str(place), "HOME": str(home), "PATH": "/usr/bin:/bin"}
-    prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    return Stand(home, [*prefix, str(python)], env, root=False)
+    _give(place / "venv")
+    return found
+
+
+def _environment(place: Path | None = None, home: Path | None = None) -> dict[str, str]:
+    env = {name: text for name, text in os.environ.items() if not name.startswith(("KERNELWIRE_", "PYTEST_"))}
+    return env | ({"PYTHONPATH": str(place), "HOME": str(home), "PATH": "/usr/bin:/bin"} if place is not None else {})
 
 
 def _folder(place: Path, name: str) -> Path:
@@ -86,7 +116,7 @@ def _folder(place: Path, name: str) -> Path:
 
 
 def _give(path: Path) -> None:
-    """To the ordinary user, so that only a sandbox keeps it from there."""
+    """To the ordinary user."""
     os.chown(path, NOBODY, NOBODY)
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
@@ -129,3 +159,24 @@ def test_what_gets_through_where_there_are_no_namespaces_is_what_the_documents_s
     text = (ROOT / "docs" / "security.md").read_text()
     for one in ATTACKS:
         assert f"| {one.name} |" in text, f"docs/security.md has no line for: {one.name}"
+
+
+def test_what_a_user_of_its_own_stops_alone(stand_with_users: Stand) -> None:
+    found = stand_with_users.run("none", "namespaces")
+    assert {one.name for one in ATTACKS if found[one.name]["through"]} == {
+        one.name for one in ATTACKS if one.through_user
+    }
+    assert found["the victim works on"]["through"]
+
+
+def test_no_attack_gets_through_the_sandbox_of_a_user_of_its_own(stand_with_users: Stand) -> None:
+    _need("namespaces", "landlock", "seccomp")
+    found = stand_with_users.run("strict", "namespaces")
+    assert [name for name in found if found[name]["through"]] == ["the victim works on"]
+
+
+def test_a_user_of_its_own_closes_what_is_open_without_namespaces(stand_with_users: Stand) -> None:
+    _need("landlock", "seccomp")
+    found = stand_with_users.run("strict", "landlock")
+    through = {one.name for one in ATTACKS if found[one.name]["through"]}
+    assert through == {one.name for one in ATTACKS if one.through_landlock and one.through_user}

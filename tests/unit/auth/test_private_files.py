@@ -19,6 +19,18 @@ def test_a_new_directory_is_private(tmp_path: Path) -> None:
     assert mode(path) == 0o700
 
 
+def test_users_of_sessions_may_pass(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.mkdir()
+    path.chmod(0o711)
+    make_private_dir(path)
+    file = path / "file"
+    file.touch()
+    file.chmod(0o711)
+    with pytest.raises(StateDirInsecure, match="chmod 600"):
+        read_private(file)
+
+
 @pytest.mark.parametrize("open_mode", [0o710, 0o750, 0o755, 0o701, 0o777])
 def test_a_directory_open_to_others_is_refused_with_advice(tmp_path: Path, open_mode: int) -> None:
     path = tmp_path / "state"

@@ -41,6 +41,16 @@ def test_it_is_made_found_and_removed(state: Path, base: Path) -> None:
     assert runtime_dir.create(state) != path
 
 
+def test_where_other_users_are_to_pass_it_lies_where_they_can_come(state: Path, base: Path, tmp_path: Path) -> None:
+    path = runtime_dir.create(state, passable=True)
+    assert path.parent == tmp_path, "the session directory is its owner's alone"
+    path.chmod(runtime_dir.PASSABLE)
+    assert runtime_dir.find(state) == path
+    path.chmod(0o755)
+    with pytest.raises(PermissionError, match="0755"):
+        runtime_dir.find(state)
+
+
 def test_nothing_is_found_before_it_was_made(state: Path) -> None:
     with pytest.raises(FileNotFoundError):
         runtime_dir.find(state)

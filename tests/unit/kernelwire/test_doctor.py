@@ -306,11 +306,14 @@ def test_the_command(place: Path, capsys: pytest.CaptureFixture[str], monkeypatc
 NO_SANDBOX = SandboxSettings(profile="none")
 
 
-def test_limits_that_nothing_keeps_are_said() -> None:
-    [quiet] = limits.of_kernels(LimitSettings(cgroup="off"), NO_SANDBOX)
+def test_limits_that_nothing_keeps_are_said(tmp_path: Path) -> None:
+    [users, quiet] = limits.of_kernels(LimitSettings(cgroup="off", uid_base=None), NO_SANDBOX, tmp_path)
+    assert users.status == "ok"
+    assert "bridge.limits.uid_base" in users.text
     assert (quiet.status, quiet.about) == ("ok", "kernel limits")
     assert "bridge.limits.processes is not in force" in quiet.text
-    [asked] = limits.of_kernels(LimitSettings(cgroup="off", memory_bytes=1 << 30), NO_SANDBOX)
+    with_memory = LimitSettings(cgroup="off", memory_bytes=1 << 30, uid_base=None)
+    [_, asked] = limits.of_kernels(with_memory, NO_SANDBOX, tmp_path)
     assert asked.status == "warning"
     assert "address space" in asked.text
     assert "Delegate=yes" in asked.mend
@@ -318,6 +321,7 @@ def test_limits_that_nothing_keeps_are_said() -> None:
 
 def test_limits_that_cgroups_keep(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").write_text("cpu memory pids io")
-    [found] = limits.of_kernels(LimitSettings(cgroup=str(tmp_path), memory_bytes=1 << 30, cpus=1.0), NO_SANDBOX)
+    asked = LimitSettings(cgroup=str(tmp_path), memory_bytes=1 << 30, cpus=1.0)
+    [_, found] = limits.of_kernels(asked, NO_SANDBOX, tmp_path)
     assert found.status == "ok"
     assert "version 2 (cpu, memory, pids)" in found.text

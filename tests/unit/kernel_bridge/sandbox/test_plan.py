@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from kernel_bridge.sandbox import plan as plans
 from kernel_bridge.sandbox.plan import Level, Own, Sandbox, Surroundings, plan
 from kernel_bridge.sandbox.probe import Layer, Layers
 from kernel_bridge.sandbox.sandboxes import is_wanted, profile_of, summary
@@ -73,6 +75,21 @@ def test_landlock_leaves_out_what_it_cannot_hide_a_part_of(ground: Ground) -> No
     assert ground.shown(trusted) == OWN | {"code": "ro"}
     env = trusted.environment({"HOME": "/x"})
     assert env == {"HOME": ground.own.workdir, "TMPDIR": ground.own.workdir}
+
+
+def test_another_user_gets_nothing_that_is_closed_to_it(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = ground.home
+    (home / "link").symlink_to(home / "venv")
+
+    def obstacle(path: Path, _: int) -> str | None:
+        return "closed" if path == home / "venv" else None
+
+    monkeypatch.setattr(plans, "obstacle", obstacle)
+    programs = (str(home / "link"), str(home / "code"))
+    ground.own = structs.replace(ground.own, programs=programs)
+    assert ground.shown(ground.plan("strict"))["venv"] == "ro"
+    ground.own = structs.replace(ground.own, other_user=True)
+    assert ground.shown(ground.plan("strict")) == {name: OWN[name] for name in OWN if name != "venv"} | {"code": "ro"}
 
 
 def test_users_and_words() -> None:
