@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +26,7 @@ _NOT_INHERITED = ("KERNELWIRE_", "PYTEST_")
 class RealHost(Calls):
     """One state directory, and the host that holds it now. Made by `real_host`."""
 
-    def __init__(self, state_dir: Path, settings: dict[str, float]) -> None:
+    def __init__(self, state_dir: Path, settings: Mapping[str, float | str]) -> None:
         self.state_dir = state_dir
         self.log = state_dir.parent / "host.log"
         self._settings = settings
@@ -131,7 +131,7 @@ class RealHost(Calls):
 
 
 @asynccontextmanager
-async def real_host(root: Path, **settings: float) -> AsyncGenerator[RealHost]:
+async def real_host(root: Path, **settings: float | str) -> AsyncGenerator[RealHost]:
     """A running host for the block; stopped cleanly after it."""
     short = {"interrupt_again_s": 1.0, "interrupt_kill_s": 1.0, "idle_grace_s": 2.0, "pool": 0}
     made = RealHost(root / "state", {**short, **settings})

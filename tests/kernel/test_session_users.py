@@ -1,82 +1,60 @@
-"""Kernels with users of their own, where this process may make such. From an interpreter that others can run."""
+"""Sessions with users of their own, on hosts that are root, or an ordinary user with the capabilities for it."""
 
-import json
-import sys
-from ast import literal_eval
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kernel_bridge import hop, launch, privileges
-from kernel_bridge.forkserver import server
-from tests.kernel.house import ALICE
-from tests.kernel.real_host import RealHost, real_host
+from tests.e2e.installation import NOBODY, ROOT, install
+from tests.kernel.users_stage import OF_ORDINARY_USERS, SCENARIOS
 
-_PROGRAMS = (Path(sys.executable), Path(launch.__file__).parent, Path(server.__file__).parent)
-OBSTACLES = [reason for path in _PROGRAMS if (reason := privileges.obstacle(path))]
-pytestmark = pytest.mark.skipif(
-    not privileges.has() or bool(OBSTACLES), reason=f"needs root, and a Python that others can run: {OBSTACLES}"
-)
-READ = """
-def tried(path):
-    import os
+STAGE_S = 150
+CAPABILITIES = "-all,+chown,+dac_override,+kill,+setgid,+setuid"
+"""privileges.NEEDED"""
+AS_ORDINARY = [
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    *(f"--inh-caps={CAPABILITIES}", f"--ambient-caps={CAPABILITIES}"),
+]
+FILES = ("kernel/users_stage.py", "kernel/house.py", "kernel/real_host.py", "e2e/processes.py")
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, and setpriv"),
+]
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A directory that every user can enter, with an installation."""
+    path = Path(tempfile.mkdtemp(prefix="kernelwire-users-"))
+    path.chmod(0o755)
     try:
-        return os.listdir(path) if os.path.isdir(path) else open(path, 'rb').read()
-    except OSError as error:
-        return error.errno
-"""
+        install(path)
+        for name in FILES:
+            (path / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / "tests" / name, path / "tests" / name)
+        yield path
+    finally:
+        shutil.rmtree(path)
 
 
-def reachable(tmp_path: Path) -> Path:
-    for above in (tmp_path, *tmp_path.parents[:-2]):
-        above.chmod(0o711)
-    return tmp_path
-
-
-def uid_of(host: RealHost, session: str) -> int:
-    return json.loads((host.state_dir / "sessions" / session / "session.json").read_bytes())["uid"]
-
-
-async def value(host: RealHost, session: str, code: str) -> Any:
-    cell = await host.evaluate(session, code, wait=60.0)
-    assert cell.end == "ok", cell.text
-    return literal_eval(cell.text)
-
-
-async def test_sessions_are_nobody_to_each_other(tmp_path: Path) -> None:
-    async with real_host(reachable(tmp_path)) as host:
-        mine, other = await host.open(), await host.open()
-        for session in (mine, other):
-            await host.evaluate(session, READ + "import os\nopen('note', 'w').write('secret')", wait=60.0)
-        uids = [await value(host, session, "os.getresuid()") for session in (mine, other)]
-        assert uids == [(uid_of(host, session),) * 3 for session in (mine, other)]
-        assert uids[0] != uids[1]
-        assert await value(host, mine, "tried('note')") == b"secret"
-
-        workdir = await value(host, other, "os.getcwd()")
-        assert await value(host, mine, "os.environ['HOME'] == os.getcwd()")
-        runtime = (host.state_dir / "runtime").read_text()
-        closed = [f"{workdir}/note", workdir, str(host.state_dir), f"{host.state_dir}/hop-secret", runtime]
-        keys = host.state_dir.glob("kernels/*/connection.json")
-        closed += [str(path) for path in keys if path.stat().st_uid != uids[0][0]]
-        closed += [f"{host.state_dir}/sessions/{mine}", f"{host.state_dir}/kernels"]
-        for path in closed:
-            assert await value(host, mine, f"tried({path!r})") == 13, path
-        pid = await value(host, other, "os.getpid()")
-        kill = await host.evaluate(mine, f"os.kill({pid}, 9)")
-        assert "PermissionError" in kill.text
-
-
-async def test_they_keep_their_user_and_their_files(tmp_path: Path) -> None:
-    async with real_host(reachable(tmp_path)) as host:
-        session = await host.open()
-        await host.evaluate(session, "import os; open('note', 'w').write('1'); x = 5", wait=60.0)
-        uid = uid_of(host, session)
-        await host.replace()
-        assert await value(host, session, "x, os.getuid()") == (5, uid)
-        assert (await host.evaluate(session, "os._exit(1)")).end == "kernel_died"
-        assert await value(host, session, "import os; os.getuid(), open('note').read()") == (uid, "1")
-        cell = await host.evaluate(session, "import time; time.sleep(60)", wait=0.0)
-        await host.until(session, "execute_input", cursor=cell.cursor)
-        assert (await host.ask(hop.Interrupt(caller=ALICE, session=session))).step == "interrupt"
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("who", ["root", "an ordinary user"])
+def test_sessions_with_users(place: Path, who: str, scenario: str) -> None:
+    if who == "root" and scenario in OF_ORDINARY_USERS:
+        pytest.skip("of ordinary users only")
+    home = place / who.replace(" ", "-")
+    home.mkdir(mode=0o711, exist_ok=True)
+    if who != "root":
+        os.chown(home, NOBODY, NOBODY)
+    env = {"PYTHONPATH": str(place), "HOME": str(home), "PATH": "/usr/bin:/bin"}
+    command = [str(place / "venv/bin/python"), "-m", "tests.kernel.users_stage", str(home / scenario.replace(" ", "-"))]
+    prefix = [] if who == "root" else AS_ORDINARY
+    done = subprocess.run(
+        [*prefix, *command, scenario], capture_output=True, text=True, timeout=STAGE_S, check=False, env=env, cwd=home
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
