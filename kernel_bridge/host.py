@@ -138,8 +138,11 @@ class Host:
         if closed is not None:  # that of a host before, with kernels in it
             users, why = None, closed
         if users is not None:
-            session_users.open_way(self._state_dir, sockets)
-        elif self._settings.limits.uid_base is not None and privileges.has():
+            try:
+                session_users.open_way(self._state_dir, sockets)
+            except OSError as error:
+                users, why = None, f"no way to what would be theirs: {error}"
+        if users is None and self._settings.limits.uid_base is not None and privileges.has():
             self._notes.append(f"sessions have no users of their own: {why}")
         log.info("session_users own=%s reason=%s", users is not None, why or "found")
         return sockets, users

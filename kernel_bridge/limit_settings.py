@@ -29,8 +29,8 @@ class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """disk blocks of one session's working directory; soft: looked at every 5 s while a cell runs. Beyond it the cell
     that writes is interrupted; others run, so that the user can delete files"""
     uid_base: Annotated[int, Meta(ge=1000, le=4_000_000_000)] | None = 1_900_000_001
-    """where the service is root, or was started by it: each session gets a user of its own, this number or a greater
-    one, never one twice. None: kernels run as the user of the service"""
+    """where the service is root, or has its capabilities for that: each session gets a user of the system of its own,
+    this number or a greater one, never one twice. None: kernels run as the user of the service"""
     uid_count: Annotated[int, Meta(ge=1, le=100_000_000)] = 10_000_000
     """how many users there are for sessions"""
     cgroup: Annotated[str, Meta(pattern="^(auto|off|/.*)$", description="auto, off or a path")] = "auto"

@@ -4,7 +4,9 @@ Numbers are never given twice: files of a session that is gone may be left somew
 the capabilities of privileges.NEEDED.
 """
 
+import contextlib
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -76,14 +78,16 @@ def open_way(state_dir: Path, sockets: Path) -> None:
     What lies beside them is closed to others, whatever its mode was: until now its directory was.
     """
     ways = [state_dir, state_dir / "kernels", state_dir / "workdirs", sockets]
-    for path in state_dir.iterdir():
-        mode = path.lstat().st_mode
-        if path not in ways and not path.is_symlink() and mode & 0o077:
-            path.chmod(mode & 0o7700)
+    for path in set(state_dir.iterdir()).difference(ways):
+        with contextlib.suppress(FileNotFoundError):  # others work there too
+            found = path.lstat()
+            if found.st_uid == os.geteuid() and found.st_mode & 0o077 and not stat.S_ISLNK(found.st_mode):
+                path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
     (state_dir / "sessions").mkdir(mode=0o700, exist_ok=True)
     for path in ways:
         path.mkdir(mode=0o700, exist_ok=True)
-        path.chmod(OPEN)
+        if stat.S_IMODE(path.stat().st_mode) != OPEN:
+            path.chmod(OPEN)
 
 
 def give(path: Path, uid: int | None) -> None:
