@@ -47,14 +47,17 @@ def fields(level: str) -> dict[bytes, list[bytes]]:
 def namespaces() -> str:
     """Why a kernel cannot enter them; empty if it can."""
     said, tell = os.pipe()
+    gate, opener = os.pipe()
     sandbox = entry.Sandbox(fields("namespaces"))
     child = os.fork()
     if child == 0:
         try:
+            os.close(opener)
             os.dup2(tell, 2)
             become()
             sandbox.enter()
             sandbox.stand_ready()
+            os.read(gate, 1)  # as a kernel does: one that has ended cannot be adopted
             sandbox.close_doors()
             os._exit(0)
         except OSError as error:
@@ -63,7 +66,10 @@ def namespaces() -> str:
             os._exit(1)
     os.close(tell)
     try:
-        init, _ = sandbox.adopt(child)
+        try:
+            init, _ = sandbox.adopt(child)
+        finally:
+            os.close(opener)
         status = sandbox.ended_with(os.waitpid(init, 0)[1])
         return "" if status == 0 else os.read(said, 4096).decode(errors="replace") or f"status {status}"
     except OSError as error:
