@@ -89,7 +89,8 @@ async def nobody_to_each_other(root: Path, profile: str) -> None:
 
 async def they_keep_their_user(root: Path, pooled: bool) -> None:
     """Through the end of the host, of the kernel, a restart; what a session had is gone with it."""
-    async with real_host(root, pool=1 if pooled else 0) as host:
+    patience = {"interrupt_again_s": BOUND_S, "interrupt_kill_s": BOUND_S}
+    async with real_host(root, pool=1 if pooled else 0, **patience) as host:
         uid = await _waiting(host) if pooled else None
         session = await host.open()
         begun = await host.evaluate(session, f"{ATTEMPT}\nopen('note', 'w').write('1'); x = 5", wait=BOUND_S)
