@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kernelwire.life_line import ChildLine, open_line
 
@@ -23,10 +23,19 @@ class Child:
         self.line = line
 
     @classmethod
-    async def start(cls, name: str, arguments: Sequence[str], *, pass_fds: Sequence[int] = ()) -> "Child":
+    async def start(
+        cls,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        pass_fds: Sequence[int] = (),
+        env: Mapping[str, str] | None = None,
+        as_root: bool = False,
+    ) -> "Child":
         """Run `kernelwire ARGUMENTS --life-fd N` in a process group of its own, so that Ctrl-C reaches only us.
 
-        `name` is for errors. Raises OSError.
+        `name` is for errors; `env`: ours, if not given; `as_root`: it starts as root, though this process has stepped
+        down. Raises OSError.
         """
         line, theirs = open_line()
         try:
@@ -35,7 +44,9 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), *pass_fds],
                 process_group=0,
-                env=environment(),
+                env=environment(env),
+                user=started_as(as_root=as_root),
+                group=started_as(as_root=as_root),
             )
         except BaseException:
             line.close()
@@ -82,6 +93,12 @@ def command_line(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "kernelwire", *arguments]
 
 
-def environment() -> dict[str, str]:
-    """Ours without the settings in it: what is in force, the supervisor hands on."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("KERNELWIRE_")}
+def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Ours, or `env`, without the settings in it: what is in force, the supervisor hands on."""
+    given = os.environ if env is None else env
+    return {name: value for name, value in given.items() if not name.startswith("KERNELWIRE_")}
+
+
+def started_as(*, as_root: bool) -> int | None:
+    """User and group of a new process; None: as this process acts. Only one that stepped down can ask for root."""
+    return 0 if as_root else None

@@ -63,7 +63,7 @@ class _Wide(argparse.HelpFormatter):
 
 
 def _parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
-    if words and words[0] in ("_host", "_front", "_set_up"):
+    if words and words[0] in ("_host", "_front", "_set_up", "_end_kernels"):
         from kernelwire.commands import children
 
         return children.make_parser()

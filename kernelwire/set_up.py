@@ -6,13 +6,14 @@ as the service and never needs them again, they would lie for ever.
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from auth.first_password import PASSWORD_FILE, Bootstrapped
-from kernelwire.child import command_line, environment
+from kernelwire.child import command_line, environment, started_as
 from kernelwire.errors import Failed
 
 TIMEOUT_S = 60.0
@@ -32,16 +33,27 @@ class Answer(Struct, frozen=True):
         return f"Answer(created={self.created}, failed={self.failed!r})"
 
 
-async def set_up(state_dir: Path, settings_fd: int) -> Bootstrapped:
-    """As auth.bootstrap.bootstrap, with the settings behind the descriptor. Raises Failed, OSError."""
+async def set_up(
+    state_dir: Path,
+    settings_fd: int,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    as_root: bool = False,
+) -> Bootstrapped:
+    """As auth.bootstrap.bootstrap, with the settings behind the descriptor; then as separation.require.
+
+    arguments: more of them for `_set_up`; `env`, `as_root`: see Child.start. Raises Failed, OSError.
+    """
     process = await asyncio.create_subprocess_exec(
-        *command_line("_set_up", "--state-dir", str(state_dir), "--settings-fd", str(settings_fd)),
+        *command_line("_set_up", "--state-dir", str(state_dir), "--settings-fd", str(settings_fd), *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         limit=_ANSWER_BYTES,
         pass_fds=[settings_fd],
         process_group=0,
-        env=environment(),
+        env=environment(env),
+        user=started_as(as_root=as_root),
+        group=started_as(as_root=as_root),
     )
     try:
         async with asyncio.timeout(TIMEOUT_S):

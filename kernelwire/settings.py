@@ -48,6 +48,9 @@ class ServeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """file of the certificate and its chain (PEM), an absolute path; with `tls_key` the service speaks TLS only"""
     tls_key: str = ""
     """file of its key (PEM), which nobody else may read"""
+    user: str = ""
+    """where root starts it: the user that the service runs as, a name or a number, or root; by default 1900000000, a
+    number without an account, if such a user can run what is installed and reach the state directory, else root"""
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     """fronts that share the port; each takes a core at most"""
     host_silence_s: Silence = 30.0

@@ -14,15 +14,27 @@ from auth.first_password import Bootstrapped
 from kernel_bridge import leftovers
 from kernel_bridge.host_file import HOST_LOCK, SERVE_LOCK
 from kernel_bridge.host_lock import HostLock
-from kernelwire import __version__, handed_settings, separation, serve_file, terminal
+from kernelwire import (
+    __version__,
+    handed_certificate,
+    handed_settings,
+    left_kernels,
+    ownership,
+    serve_file,
+    terminal,
+)
 from kernelwire.child import Child, ChildFailed
-from kernelwire.errors import CannotServe
+from kernelwire.credentials import step_down
+from kernelwire.errors import CannotServe, Failed
 from kernelwire.first_start import greet
 from kernelwire.found_host import host_sandbox, is_held
+from kernelwire.handed_certificate import HandedCertificate
 from kernelwire.host_source import HostSource
 from kernelwire.keeper import Keeper, Kept
+from kernelwire.left_kernels import run_as_arguments
 from kernelwire.listener import url_of
 from kernelwire.serve_file import ServeFile
+from kernelwire.service_user import ServiceUser
 from kernelwire.set_up import set_up
 from kernelwire.settings import Settings
 
@@ -38,14 +50,27 @@ class Supervisor:
     """One run of `serve`. `run` returns after everything that it started has ended."""
 
     def __init__(
-        self, listener: socket.socket, state_dir: Path, settings: Settings, *, insecure_shared_uid: bool = False
+        self,
+        listener: socket.socket,
+        state_dir: Path,
+        settings: Settings,
+        user: ServiceUser | None = None,
+        *,
+        insecure_shared_uid: bool = False,
     ) -> None:
-        """`insecure_shared_uid`: serve even if nothing keeps several users' kernels apart."""
+        """`user`: whom all but this process become, which then acts as that user; the state directory is the user's.
+
+        `insecure_shared_uid`: serve even if nothing keeps several users' kernels apart.
+        """
         serve = settings.serve
         self._listener = listener
         self._state_dir = state_dir
         self._settings = settings
         self._insecure_shared_uid = insecure_shared_uid
+        self._user = user or ServiceUser()
+        self._stepped_down = self._user.identity is not None
+        self._env = self._user.environment(state_dir)
+        self._certificate: HandedCertificate | None = None
         self._settings_fd = -1
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
@@ -55,17 +80,30 @@ class Supervisor:
 
     async def run(self) -> None:
         """Raises Failed, OSError."""
-        self._settings_fd = handed_settings.hand_on(self._settings)
-        try:
-            found = await set_up(self._state_dir, self._settings_fd)
+        with contextlib.ExitStack() as closing:
+            handed = self._settings
+            if self._user.identity is not None:
+                step_down(self._user.identity)
+                self._certificate = handed_certificate.of_settings(self._settings.serve)
+                if self._certificate is not None:
+                    closing.callback(self._certificate.close)
+                    handed = handed_certificate.settings_with(handed, self._certificate)
+            self._settings_fd = handed_settings.hand_on(handed)
+            closing.callback(os.close, self._settings_fd)
+            shared = ["--insecure-shared-uid"] if self._insecure_shared_uid else []
+            found = await set_up(
+                self._state_dir,
+                self._settings_fd,
+                *shared,
+                *run_as_arguments(self._user.identity),
+                env=self._env,
+                as_root=self._stepped_down,
+            )
+            ownership.make_home(self._state_dir, self._user)
             await self._run_alone(found)
-        finally:
-            os.close(self._settings_fd)
 
     async def _run_alone(self, found: Bootstrapped) -> None:
         lock = HostLock(self._state_dir / SERVE_LOCK)
-        if not self._insecure_shared_uid:
-            await asyncio.to_thread(separation.require, self._settings.bridge.sandbox, found.users)
         if not lock.acquire():
             raise CannotServe(f"another `kernelwire serve` uses {self._state_dir}: choose another --state-dir")
         try:
@@ -94,6 +132,8 @@ class Supervisor:
             serve_file.write(self._state_dir, self._serve_file(url))
             _say(f"kernelwire {__version__} on {url}")
             _say(f"Sandbox of kernels: {host_sandbox(self._state_dir) or 'unknown, the host is of an older version'}")
+            if self._user.as_root:
+                _say(f"Runs as root: {self._user.as_root}")
             greet(found, url, self._state_dir, _say, terminal=sys.stdout.isatty())
             await self._keep_running()
         finally:
@@ -122,12 +162,20 @@ class Supervisor:
 
     async def _launch_front(self, name: str) -> Kept:
         descriptor = self._listener.fileno()
-        front = await self._launch(name, ["_front", "--name", name, "--listen-fd", str(descriptor)], descriptor)
+        files = [self._certificate.descriptor] if self._certificate is not None else []
+        arguments = ["_front", "--name", name, "--listen-fd", str(descriptor)]
+        front = await self._launch(name, arguments, descriptor, *files)
         return Kept(front, front.line)
 
     async def _launch(self, name: str, arguments: list[str], *descriptors: int) -> Child:
         given = ["--state-dir", str(self._state_dir), "--settings-fd", str(self._settings_fd)]
-        return await Child.start(name, [*arguments, *given], pass_fds=[self._settings_fd, *descriptors])
+        return await Child.start(
+            name,
+            [*arguments, *given, *run_as_arguments(self._user.identity)],
+            pass_fds=[self._settings_fd, *descriptors],
+            env=self._env,
+            as_root=self._stepped_down,
+        )
 
     async def _keep_running(self) -> None:
         """Start again whatever ends, until a signal comes."""
@@ -162,9 +210,25 @@ class Supervisor:
         lock = HostLock(self._state_dir / HOST_LOCK)
         if lock.acquire():  # else another host has taken over, kernels included
             try:
-                await leftovers.end(self._state_dir / "kernels")
+                await self._end_left_kernels()
             finally:
                 lock.release()
+
+    async def _end_left_kernels(self) -> None:
+        """By a process that may signal them: this one may not where it stepped down."""
+        if not self._stepped_down:
+            await leftovers.end(self._state_dir / "kernels")
+            return
+        try:
+            await left_kernels.end(
+                self._state_dir,
+                self._settings_fd,
+                self._user.identity,
+                env=self._env,
+                as_root=self._stepped_down,
+            )
+        except Failed as error:
+            log.error("kernels_left reason=%s", error)  # noqa: TRY400  the reason is enough
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -177,6 +241,12 @@ class Supervisor:
         if had_terminal and not terminal.is_there():
             self._on_signal()
             return
+        if self._certificate is not None:
+            try:
+                self._certificate.read()
+            except CannotServe as error:
+                log.error("certificate_kept reason=%s", error)  # noqa: TRY400  the reason is enough
+                return
         for front in self._fronts:
             front.force(signal.SIGHUP)
 

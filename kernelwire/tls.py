@@ -33,6 +33,13 @@ class Certificate:
         """Present what the files hold now. Raises CannotServe; then what was presented before stays."""
         self._current = self._read()
 
+    def content(self) -> bytes:
+        """Certificate, chain and key as the files hold them, one after the other. Raises CannotServe."""
+        try:
+            return self._cert.read_bytes().rstrip() + b"\n" + self._key.read_bytes()
+        except OSError as error:
+            raise CannotServe(f"--tls-cert {self._cert}, --tls-key {self._key}: {error.strerror}") from None
+
     def _present(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._current
 

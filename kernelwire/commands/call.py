@@ -43,14 +43,15 @@ def add_url(command: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    from kernelwire import call_params, call_result, json_rpc, logins, service_address
+    from kernelwire import call_params, call_result, credentials, json_rpc, logins, service_address, service_user
     from kernelwire.settings import TOKEN
 
     known = call_params.members(given.method)
     params = call_params.parse(given.params, {name for name, is_text in known.items() if is_text})
     chosen = resolved(given)
-    address = service_address.find(given.url, chosen.state_dir)
-    login = logins.find(chosen.state_dir, address)
+    with credentials.acting_as(service_user.owner_at_work(chosen.state_dir)):
+        address = service_address.find(given.url, chosen.state_dir)
+        login = logins.find(chosen.state_dir, address)
     token = os.environ.get(TOKEN) or (login and login.token)
     try:
         result = json_rpc.call(address.url, given.method, params, token, _wait_s(params), address.certificate)

@@ -9,12 +9,15 @@ import ctypes
 import signal
 import socket
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from auth.errors import AuthError
-from kernelwire import __version__, handed_settings, logs
-from kernelwire.errors import Failed, words_of
+from kernelwire import __version__, credentials, handed_settings, logs
+from kernelwire.credentials import Identity
+from kernelwire.errors import CannotServe, Failed, words_of
 from kernelwire.life_line import LifeLine
+from kernelwire.service_user import kept_by_host
 from kernelwire.tracing import opened_tracer
 
 _PR_SET_PDEATHSIG = 1
@@ -24,24 +27,30 @@ def make_parser() -> argparse.ArgumentParser:
     """A parser of their own, so that help and completion of the others know nothing of them."""
     parser = argparse.ArgumentParser(prog="kernelwire")
     commands = parser.add_subparsers(required=True)
-    host, front, set_up = (commands.add_parser(name) for name in ("_host", "_front", "_set_up"))
-    for child in (host, front, set_up):
+    host, front, set_up, end_kernels = (
+        commands.add_parser(name) for name in ("_host", "_front", "_set_up", "_end_kernels")
+    )
+    for child in (host, front, set_up, end_kernels):
+        child.add_argument("--run-as", type=Identity.parse, metavar="UID:GID")
         child.add_argument("--state-dir", type=Path, required=True)
         child.add_argument("--settings-fd", type=int, required=True)
     for child in (host, front):
         child.add_argument("--life-fd", type=int, required=True)
     front.add_argument("--listen-fd", type=int, required=True)
     front.add_argument("--name", required=True)
+    set_up.add_argument("--insecure-shared-uid", action="store_true")
     host.set_defaults(command=run_host)
     front.set_defaults(command=run_front)
     set_up.set_defaults(command=run_set_up)
+    end_kernels.set_defaults(command=run_end_kernels)
     return parser
 
 
 def run_host(given: argparse.Namespace) -> int:
+    chosen = handed_settings.take(given.settings_fd)
+    _become(given, kept_by_host(chosen))
     from kernel_bridge.host import Host, HostRunning
 
-    chosen = handed_settings.take(given.settings_fd)
     logs.configure(chosen.log, "host")
     # the host outlives its supervisor: on the line it only says that it is ready
     with opened_tracer(chosen.otel, "host") as tracer, contextlib.closing(LifeLine(given.life_fd)) as life:
@@ -54,12 +63,13 @@ def run_host(given: argparse.Namespace) -> int:
 
 
 def run_front(given: argparse.Namespace) -> int:
+    chosen = handed_settings.take(given.settings_fd)
+    _become(given)
     from kernelwire.front import run_front
 
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _end_with_supervisor()
-    chosen = handed_settings.take(given.settings_fd)
+    _end_with_supervisor()  # after the change of user, which would undo it
     logs.configure(chosen.log, given.name)
     listener = socket.socket(fileno=given.listen_fd)
     listener.set_inheritable(False)
@@ -70,20 +80,43 @@ def run_front(given: argparse.Namespace) -> int:
 
 def run_set_up(given: argparse.Namespace) -> int:
     """Its answer goes to standard output; what it fails with, the supervisor says."""
+    chosen = handed_settings.take(given.settings_fd)
+    _become(given)
     from auth.bootstrap import bootstrap
+    from kernelwire import separation
     from kernelwire.set_up import Answer, say
 
-    chosen = handed_settings.take(given.settings_fd)
     logs.configure(chosen.log, "serve")
     try:
         found = bootstrap(given.state_dir, chosen.auth)
+        if not given.insecure_shared_uid:
+            separation.require(chosen.bridge.sandbox, found.users)
         answer = Answer(found.created, found.admin_password, found.users)
-    except AuthError as error:
+    except (AuthError, CannotServe) as error:
         answer = Answer(failed=str(error))
     except OSError as error:
         answer = Answer(failed=words_of(error))
     say(sys.stdout.fileno(), answer)
     return 0
+
+
+def run_end_kernels(given: argparse.Namespace) -> int:
+    """For those of a host that is gone."""
+    import asyncio
+
+    chosen = handed_settings.take(given.settings_fd)
+    _become(given, kept_by_host(chosen))
+    from kernel_bridge import leftovers
+
+    logs.configure(chosen.log, "serve")
+    asyncio.run(leftovers.end(given.state_dir / "kernels"))
+    return 0
+
+
+def _become(given: argparse.Namespace, keep: Collection[int] = ()) -> None:
+    """The user that the supervisor says, before anything is imported, read or written that is not needed for it."""
+    if given.run_as is not None:
+        credentials.become(given.run_as, keep)
 
 
 def _end_with_supervisor() -> None:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from kernelwire.commands.options import Subparsers, resolved, say, shared
-from kernelwire.errors import BadSetting
+from kernelwire.errors import BadSetting, Failed
 
 if TYPE_CHECKING:
     from kernelwire.doctor.finding import Finding
@@ -50,7 +50,8 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _examine(given: argparse.Namespace) -> "list[Finding]":
-    from kernelwire.doctor import installation, kernels, limits, running, sandbox, state
+    from kernelwire import credentials, service_user
+    from kernelwire.doctor import installation, kernels, limits, running, sandbox, state, user
     from kernelwire.doctor.finding import fine, problem
 
     findings = [*installation.check(), *asyncio.run(kernels.check()), *limits.check()]
@@ -61,4 +62,12 @@ def _examine(given: argparse.Namespace) -> "list[Finding]":
     changed = f"{len(chosen.origins)} other than the default: `kernelwire config --show-origin` lists them"
     findings += [fine("settings", changed), *sandbox.check(chosen.settings.bridge.sandbox)]
     findings += limits.of_kernels(chosen.settings.bridge.limits, chosen.settings.bridge.sandbox, chosen.state_dir)
-    return [*findings, *state.check(chosen), *running.check(chosen)]
+    findings += user.check(chosen)
+    # as its owner: nothing that lies there is read as root
+    try:
+        owner = service_user.owner_at_work(chosen.state_dir)
+    except Failed as error:
+        return [*findings, problem("state", str(error), "run the kernelwire that its owner runs")]
+    with credentials.acting_as(owner):
+        findings += [*state.check(chosen), *running.check(chosen)]
+    return [*findings, *running.port(chosen)]

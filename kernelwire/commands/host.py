@@ -23,11 +23,19 @@ def add(commands: Subparsers) -> None:
 def run(given: argparse.Namespace) -> int:
     from auth.private_files import make_private_dir
     from kernel_bridge.host import Host, HostRunning
-    from kernelwire import logs
+    from kernelwire import credentials, first_owner, logs, ownership, service_user
     from kernelwire.tracing import opened_tracer
 
     chosen = resolved(given)
     logs.configure(chosen.settings.log, "host")
+    user = service_user.choose(chosen.settings.serve.user, chosen.state_dir)
+    first_owner.settle(chosen, user)
+    if user.identity is not None:
+        environment = user.environment(chosen.state_dir)
+        os.environ.clear()
+        os.environ.update(environment)
+        credentials.become(user.identity, service_user.kept_by_host(chosen.settings))
+        ownership.make_home(chosen.state_dir, user)
     make_private_dir(chosen.state_dir)
     try:
         with opened_tracer(chosen.settings.otel, "host") as tracer:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from kernelwire.commands.options import Subparsers, resolved, say, shared
+from kernelwire.commands.options import Subparsers, become_owner, resolved, say, shared
 
 
 def add(commands: Subparsers) -> None:
@@ -30,13 +30,14 @@ def run(given: argparse.Namespace) -> int:
     from kernelwire import audit, keys
 
     chosen = resolved(given)
+    uid = become_owner(chosen.state_dir)
     if given.action == "list":
         for line in keys.lines(chosen.state_dir):
             say(line)
         return 0
     found = keys.rotate(chosen.state_dir, chosen.settings.auth, revoke=given.revoke)
     newest = found.ids[-1]
-    audit.record(chosen.state_dir, chosen.settings.audit, "key_rotated", key=newest, revoked=given.revoke)
+    audit.record(chosen.state_dir, chosen.settings.audit, "key_rotated", uid, key=newest, revoked=given.revoke)
     ended = "all tokens have ended" if given.revoke else "tokens of older keys go on until they expire"
     say(f"key {newest} signs from now on; {ended}")
     return 0

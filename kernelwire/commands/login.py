@@ -31,17 +31,20 @@ def add(commands: Subparsers) -> None:
 def run(given: argparse.Namespace) -> int:
     import msgspec
 
-    from kernelwire import json_rpc, logins, service_address
+    from kernelwire import credentials, json_rpc, logins, service_address, service_user
 
     chosen = resolved(given)
-    address = service_address.find(given.url, chosen.state_dir)
+    owner = service_user.owner_at_work(chosen.state_dir)
+    with credentials.acting_as(owner):
+        address = service_address.find(given.url, chosen.state_dir)
     params: dict[str, Any] = {"username": given.name, "password": _password(given.name, given.password_stdin)}
     params |= {name: value for name in ("session", "kernel") if (value := getattr(given, name)) is not None}
     answer = msgspec.json.decode(
         json_rpc.call(address.url, "login", params, None, certificate=address.certificate), type=dict[str, Any]
     )
     kept = logins.Login(given.name, answer["token"], answer["session"], answer["expires_at"])
-    logins.keep(chosen.state_dir, address, kept)
+    with credentials.acting_as(owner):
+        logins.keep(chosen.state_dir, address, kept)
     say(f"logged in at {address.url} as {given.name}, session {kept.session}, until {kept.expires_at}")
     return 0
 

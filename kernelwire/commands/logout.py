@@ -19,11 +19,13 @@ def add(commands: Subparsers) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    from kernelwire import json_rpc, logins, service_address
+    from kernelwire import credentials, json_rpc, logins, service_address, service_user
 
     chosen = resolved(given)
-    address = service_address.find(given.url, chosen.state_dir)
-    login = logins.find(chosen.state_dir, address)
+    owner = service_user.owner_at_work(chosen.state_dir)
+    with credentials.acting_as(owner):
+        address = service_address.find(given.url, chosen.state_dir)
+        login = logins.find(chosen.state_dir, address)
     if login is None:
         say(f"nobody is logged in at {address.url}")
         return 0
@@ -32,6 +34,7 @@ def run(given: argparse.Namespace) -> int:
     except json_rpc.CallFailed as failure:
         if failure.error.code != json_rpc.INVALID_TOKEN:  # else it has ended already
             raise
-    logins.forget(chosen.state_dir, address)
+    with credentials.acting_as(owner):
+        logins.forget(chosen.state_dir, address)
     say(f"{login.user} is logged out at {address.url}; session {login.session} and its cells are as they were")
     return 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +34,21 @@ def resolved(given: argparse.Namespace, **flags: str | None) -> Resolved:
 
     own = {name.replace("__", "."): value for name, value in flags.items()}
     return settings.resolve({settings.STATE_DIR: given.state_dir, **own}, given.config)
+
+
+def become_owner(state_dir: Path) -> int:
+    """Where root works on another user's state directory: become that user for good, so that all that is made there is
+    the owner's, and nothing that lies there is read as root. Returns who this was before.
+
+    Raises Failed, OSError.
+    """
+    from kernelwire import credentials, service_user
+
+    before = os.getuid()
+    owner = service_user.owner_at_work(state_dir)
+    if owner is not None:
+        credentials.become(owner)
+    return before
 
 
 def say(line: str) -> None:

@@ -37,7 +37,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    from kernelwire import logs, tls
+    from kernelwire import first_owner, logs, service_user, tls
     from kernelwire.listener import bind
     from kernelwire.supervisor import Supervisor
 
@@ -55,9 +55,11 @@ def run(given: argparse.Namespace) -> int:
     # the fronts read them again: here it is seen whether they can be
     certificate = tls.of_settings(serve.tls_cert, serve.tls_key)
     shielded = certificate is not None or chosen.settings.rpc.behind_proxy
+    user = service_user.choose(serve.user, chosen.state_dir)
     with contextlib.closing(bind(serve.host, serve.port, shielded=shielded)) as listener:
+        first_owner.settle(chosen, user)
         supervisor = Supervisor(
-            listener, chosen.state_dir, chosen.settings, insecure_shared_uid=given.insecure_shared_uid
+            listener, chosen.state_dir, chosen.settings, user, insecure_shared_uid=given.insecure_shared_uid
         )
         logs.run(supervisor.run())
     return 0

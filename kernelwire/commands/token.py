@@ -4,7 +4,7 @@ import argparse
 import math
 import sys
 
-from kernelwire.commands.options import Subparsers, resolved, say, shared
+from kernelwire.commands.options import Subparsers, become_owner, resolved, say, shared
 
 SCOPES = ("evaluate", "read", "manage")
 _DAY_S = 86_400
@@ -32,6 +32,7 @@ def run(given: argparse.Namespace) -> int:
     from kernelwire import audit, tokens
 
     chosen = resolved(given)
+    uid = become_owner(chosen.state_dir)
     with tokens.opened(chosen.state_dir, chosen.settings.auth) as desk:
         match given.action:
             case "create":
@@ -39,7 +40,7 @@ def run(given: argparse.Namespace) -> int:
                 expires_in_s = given.days * _DAY_S if given.days is not None else None
                 token, token_id = desk.create(given.user, Wanted(scopes, given.name, expires_in_s))
                 facts = {"token_id": token_id, "owner": given.user, "scopes": list(scopes)}
-                audit.record(chosen.state_dir, chosen.settings.audit, "token_created", **facts)
+                audit.record(chosen.state_dir, chosen.settings.audit, "token_created", uid, **facts)
                 # The token alone on standard output: token=$(kernelwire token create ...)
                 sys.stderr.write(f"id {token_id}; the token is shown this once:\n")
                 say(token)
@@ -49,7 +50,7 @@ def run(given: argparse.Namespace) -> int:
             case _:
                 desk.revoke(given.user, given.token_id)
                 facts = {"token_id": given.token_id, "owner": given.user}
-                audit.record(chosen.state_dir, chosen.settings.audit, "token_revoked", **facts)
+                audit.record(chosen.state_dir, chosen.settings.audit, "token_revoked", uid, **facts)
                 say(f"token {given.token_id} revoked")
     return 0
 

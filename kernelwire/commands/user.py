@@ -2,7 +2,7 @@
 
 import argparse
 
-from kernelwire.commands.options import Subparsers, resolved, shared
+from kernelwire.commands.options import Subparsers, become_owner, resolved, shared
 
 _EVENTS = {
     "add": "user_added",
@@ -52,6 +52,7 @@ def run(given: argparse.Namespace) -> int:
     from kernelwire import audit, users
 
     chosen = resolved(given)
+    uid = become_owner(chosen.state_dir)
     with users.opened(chosen.state_dir, chosen.settings.auth) as store:
         if given.action == "list":
             users.show(store)
@@ -60,5 +61,5 @@ def run(given: argparse.Namespace) -> int:
         else:
             users.set_password(store, given.name, new=given.action == "add", from_stdin=given.password_stdin)
     if given.action != "list":
-        audit.record(chosen.state_dir, chosen.settings.audit, _EVENTS[given.action], changed=given.name)
+        audit.record(chosen.state_dir, chosen.settings.audit, _EVENTS[given.action], uid, changed=given.name)
     return 0

@@ -24,9 +24,12 @@ def check(chosen: Resolved) -> Iterator[Finding]:
     else:
         yield _service(place)
         yield _host(place)
-    if serve_file.is_running(place):
-        return
-    yield _port(chosen.settings.serve)
+
+
+def port(chosen: Resolved) -> Iterator[Finding]:
+    """Whether one more service could listen, where none runs."""
+    if not serve_file.is_running(chosen.state_dir):
+        yield _port(chosen.settings.serve)
 
 
 def _service(place: Path) -> Finding:

@@ -247,7 +247,7 @@ def test_nothing_runs(place: Path) -> None:
 def test_a_port_in_use(place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         chosen = _resolved(place, KERNELWIRE_SERVE__PORT=str(taken.getsockname()[1]))
-        assert _about(list(running.check(chosen)), "port").status == "warning"
+        assert _about(list(running.port(chosen)), "port").status == "warning"
 
 
 @contextlib.contextmanager
