@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from kernel_bridge.privileges import NEEDED, is_mapped
+from kernel_bridge.privileges import CHOWN, DAC_OVERRIDE, NEEDED, SETGID, SETUID, has, is_mapped
 from kernelwire.credentials import ROOT, Identity, is_root, owner_of
 from kernelwire.errors import CannotServe, Failed
 from kernelwire.settings import Settings
@@ -22,6 +22,7 @@ STAYS = ("root", "0")
 HOME = "home"
 """in the state directory: of a user without an account"""
 _RUN, _READ, _PASS = 0o5, 0o4, 0o1
+_TO_BECOME = (CHOWN, DAC_OVERRIDE, SETGID, SETUID)
 _MARK = "secret"
 """file that makes a directory a state directory"""
 
@@ -90,6 +91,8 @@ def kept_by_host(settings: Settings) -> tuple[int, ...]:
 
 def obstacle(identity: Identity, state_dir: Path) -> str:
     """What keeps this user from working here; empty: nothing does."""
+    if not has(_TO_BECOME):
+        return "this root lacks the capabilities to become another user (CHOWN, DAC_OVERRIDE, SETGID, SETUID)"
     if not (is_mapped(identity.uid) and is_mapped(identity.gid)):
         return f"there is no user {identity.uid} in this container"
     above = next(path for path in state_dir.absolute().parents if path.exists())
@@ -142,11 +145,10 @@ def _account(uid: int, *, explicit: bool = False) -> ServiceUser:
 
 def _closed(path: Path, needed: int, identity: Identity) -> str:
     """Why the user cannot do `needed` (bits of a mode) with `path`, of which links are followed; by the modes alone."""
-    for one in (path.absolute(), path.resolve()):
-        for above in reversed(one.parents):
-            if not _allows(above, _PASS, identity):
-                return f"{above} is closed to user {identity.uid}"
-        if not _allows(one, needed, identity):
+    real = path.resolve()
+    on_the_way = [*reversed(path.absolute().parents), *reversed(real.parents)]
+    for one, wanted in (*((above, _PASS) for above in on_the_way), (real, needed)):
+        if not _allows(one, wanted, identity):
             return f"{one} is closed to user {identity.uid}"
     return ""
 

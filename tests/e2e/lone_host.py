@@ -31,11 +31,11 @@ class LoneHost:
 
 
 @contextlib.contextmanager
-def running(state_dir: Path, home: Path) -> Generator[LoneHost]:
+def running(state_dir: Path, home: Path, program: str = KERNELWIRE) -> Generator[LoneHost]:
     """Ended after the block as systemd would, unless the test has ended it."""
     ours, theirs = os.pipe()
     output = Output(ours)
-    command = [KERNELWIRE, "host", "--state-dir", str(state_dir)]
+    command = [program, "host", "--state-dir", str(state_dir)]
     with contextlib.closing(output):
         try:
             process = subprocess.Popen(
