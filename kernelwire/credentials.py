@@ -41,11 +41,12 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def become(identity: Identity, keep: Collection[int] = ()) -> None:
+def become(identity: Identity, keep: Collection[int] = (), *, hidden: bool = False) -> None:
     """Be this user for good, without other groups, with no capabilities but `keep`; no program gives more of them.
 
     keep: capabilities by number, for this process and, as ambient ones, for the programs that it runs. Those that are
-    not there to begin with are left out. Raises OSError.
+    not there to begin with are left out. hidden: others of this user can look into neither its memory nor its open
+    files. Raises OSError.
     """
     kept = _mask(keep) & _permitted()
     _bound(kept)
@@ -60,8 +61,7 @@ def become(identity: Identity, keep: Collection[int] = ()) -> None:
         if kept >> number & 1:
             _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    # the change has taken it, and with it /proc/self is root's: what is secret comes later, and sees to itself
-    _prctl(_PR_SET_DUMPABLE, 1)
+    _prctl(_PR_SET_DUMPABLE, int(not hidden))  # the change of user has taken it, and given /proc/self to root
 
 
 def step_down(identity: Identity) -> None:

@@ -64,7 +64,7 @@ def run_host(given: argparse.Namespace) -> int:
 
 def run_front(given: argparse.Namespace) -> int:
     chosen = handed_settings.take(given.settings_fd)
-    _become(given)
+    _become(given, hidden=True)  # keys are in its memory, that of TLS in a file that it holds open
     from kernelwire.front import run_front
 
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -113,10 +113,10 @@ def run_end_kernels(given: argparse.Namespace) -> int:
     return 0
 
 
-def _become(given: argparse.Namespace, keep: Collection[int] = ()) -> None:
+def _become(given: argparse.Namespace, keep: Collection[int] = (), *, hidden: bool = False) -> None:
     """The user that the supervisor says, before anything is imported, read or written that is not needed for it."""
     if given.run_as is not None:
-        credentials.become(given.run_as, keep)
+        credentials.become(given.run_as, keep, hidden=hidden)
 
 
 def _end_with_supervisor() -> None:

@@ -288,6 +288,21 @@ async def test_a_key_that_only_root_can_read(root: Root, trusting: aiohttp.Clien
     service.stop()
 
 
+async def test_kernels_of_a_host_that_does_not_end(root: Root, http: aiohttp.ClientSession) -> None:
+    service = await asyncio.to_thread(root.serve)
+    client = await Client(http, service).log_in()
+    await client.evaluate("6 * 7")
+    service.remember()
+    front = service.one("_front")
+    os.kill(service.one("_host").pid, signal.SIGSTOP)
+    service.press_ctrl_c()
+    assert front.wait(END_S)
+    service.press_ctrl_c()
+    assert service.process.wait(END_S) == 0
+    assert not [process for process in service.seen if process.alive()]
+    assert not [*root.state_dir.glob("kernels/*")]
+
+
 def _presented(service: Service) -> str:
     return ssl.get_server_certificate(("127.0.0.1", service.port), timeout=10)
 

@@ -68,6 +68,17 @@ def test_its_files_in_proc_are_its_own() -> None:
 
 
 @root_only
+def test_others_of_its_user_cannot_look_into_a_hidden_one() -> None:
+    found = _said(
+        "credentials.become(user, hidden=True)\n"
+        "into = subprocess.run(['/bin/ls', f'/proc/{os.getpid()}/fd'], capture_output=True)\n"
+        "print(json.dumps([into.returncode, len(os.listdir('/proc/self/fd'))]))"
+    )
+    assert found[0] != 0
+    assert found[1] > 2, "it can itself"
+
+
+@root_only
 def test_who_steps_down_has_root_back_for_a_moment_only() -> None:
     found = _said(
         "credentials.step_down(user)\n"
