@@ -301,6 +301,7 @@ async def test_kernels_of_a_host_that_does_not_end(root: Root, http: aiohttp.Cli
     assert service.process.wait(END_S) == 0
     assert not [process for process in service.seen if process.alive()]
     assert not [*root.state_dir.glob("kernels/*")]
+    (await asyncio.to_thread(root.serve)).stop()  # which takes the killed host's sockets along
 
 
 def _presented(service: Service) -> str:
