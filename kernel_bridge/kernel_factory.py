@@ -138,6 +138,8 @@ class KernelFactory:
             await asyncio.wait([preparing])  # a thread goes on when its waiter is cancelled, and would make it again
             shutil.rmtree(directory, ignore_errors=True)
             shutil.rmtree(connection.directory, ignore_errors=True)
+            if not session:  # else it is the session's, files and all
+                shutil.rmtree(workdir, ignore_errors=True)
             raise
         return kernel
 

@@ -1,5 +1,7 @@
 """Which fork server a launch needs: equal plans, one server."""
 
+import os
+
 from msgspec import Struct
 
 from kernel_bridge.kernel_command import PASSED_ON, PASSED_ON_PREFIXES, module_option
@@ -34,5 +36,6 @@ def plan_for(launch: KernelLaunch) -> Plan | None:
         return None
     env = {name: text for name, text in launch.env.items() if name in PASSED_ON or name.startswith(PREFIXES)}
     if launch.uid is not None:
-        env.pop("HOME", None)  # each session's own: one server serves them all
+        # Each session has its own, one server serves them all: here is nothing, and nothing can be made.
+        env["HOME"] = os.devnull
     return Plan(tuple(launch.argv[:words]), tuple(sorted(env.items())), launch.preload)

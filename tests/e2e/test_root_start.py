@@ -88,11 +88,11 @@ class Root:
             service.abandon()
 
     def owners(self) -> set[int]:
-        """Of all that is in the state directory, itself included."""
+        """Of all that is in the state directory, itself included; but not the users of sessions."""
         found = {self.state_dir.lstat().st_uid}
         for folder, folders, files in os.walk(self.state_dir):
             found |= {(Path(folder) / name).lstat().st_uid for name in (*folders, *files)}
-        return found
+        return {uid for uid in found if uid <= DEFAULT}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from kernel_bridge import hop, kernel_pool, leftovers, waiting_kernel
 from kernel_bridge.errors import HostUnavailable
 from kernel_bridge.host import HOST_LOCK
+from kernel_bridge.kernel import Kernel
 from kernel_bridge.kernel_record import KernelRecord, read_record
 from kernel_bridge.record import SessionRecord
 from kernel_bridge.sandbox.settings import SandboxSettings
@@ -322,6 +323,26 @@ async def test_a_pool_that_fails_does_not_try_without_end(tmp_path: Path, monkey
         assert await filled(home) == 0
         assert not list((home.root / "kernels").iterdir())
         assert not workdirs(home)
+
+
+async def test_a_host_that_stops_while_one_starts_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting = asyncio.Event()
+
+    async def stands_still(*_: object) -> None:
+        starting.set()
+        await asyncio.Event().wait()
+
+    async with house(tmp_path / "house", pool_kernels={"python3": 1}) as home:
+        monkeypatch.setattr(Kernel, "start", stands_still)
+        home.sessions.tend()
+        async with asyncio.timeout(BOUND_S):
+            await starting.wait()
+        assert workdirs(home)
+        await home.sessions.pool.close()
+        assert not workdirs(home)
+        assert not list((home.root / "kernels").iterdir())
 
 
 async def test_no_culling_of_kernels_that_wait_and_none_are_a_users(tmp_path: Path) -> None:

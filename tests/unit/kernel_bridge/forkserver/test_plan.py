@@ -29,6 +29,14 @@ def test_a_plan_is_the_interpreter_the_imports_and_no_secret() -> None:
     assert dict(plan.env) == {"PATH": "/bin", "LC_ALL": "C.UTF-8", "PYTHONPATH": "/lib:"}
 
 
+def test_where_sessions_are_users_a_server_has_none_of_their_homes() -> None:
+    first, second = (replace(LAUNCH, uid=uid, env={**LAUNCH.env, "HOME": f"/work/{uid}"}) for uid in (1001, 1002))
+    plan = plan_for(first)
+    assert plan is not None
+    assert plan == plan_for(second)
+    assert dict(plan.env)["HOME"] == "/dev/null", "modules look for one when they are imported"
+
+
 def test_launches_that_differ_only_in_what_is_the_kernels_own_share_a_server() -> None:
     other = replace(LAUNCH, kid="other", workdir="/", session="t", env={**LAUNCH.env, "DATABASE_PASSWORD": "other"})
     other.argv[-1] = "/k/other.json"
