@@ -111,6 +111,11 @@ class RealHost(Calls):
         assert found is not None
         return found
 
+    def kernel_of(self, session: str) -> Process:
+        found = processes.read(self.record(session).pid)
+        assert found is not None
+        return found
+
     def record(self, session: str) -> KernelRecord:
         """kernel.json of the session's kernel."""
         records = [read_record(path) for path in (self.state_dir / "kernels").iterdir()]

@@ -101,8 +101,8 @@ async def they_keep_their_user(root: Path, pooled: bool) -> None:
         assert await value(host, session, "powers()") == NONE
         await host.replace()
         assert await value(host, session, "x, os.getuid()") == (5, own)
-        cell = await host.evaluate(session, "import time; time.sleep(600)", wait=0.0)
-        await host.until(session, "execute_input", cursor=cell.cursor)
+        cell = await host.evaluate(session, "import time; print('in it', flush=True); time.sleep(600)", wait=0.0)
+        await host.until(session, "stream", cursor=cell.cursor)
         assert (await host.ask(hop.Interrupt(caller=ALICE, session=session))).step == "interrupt"
         assert (await host.evaluate(session, "os._exit(1)", wait=BOUND_S)).end == "kernel_died"
         assert await value(host, session, "import os; os.getuid(), open('note').read()") == (own, "1")
@@ -154,7 +154,7 @@ async def a_service_that_may_no_longer(root: Path) -> None:
         session = await host.open()
         await value(host, session, "x = 1")
         await _waiting(host)
-        kernel = host.record(session)
+        kernel = host.kernel_of(session)
         await host.die()
         await host.start(*WITHOUT)
         said = ""
@@ -163,7 +163,7 @@ async def a_service_that_may_no_longer(root: Path) -> None:
         except KernelStartFailed as failed:
             said = failed.stderr
         assert "belongs to user" in said, said
-        assert not (host.state_dir / "kernels" / kernel.kid).exists()
+        assert await asyncio.to_thread(kernel.wait, BOUND_S)
         other = await host.open()
         assert await value(host, other, "1 + 1") == 2
         await host.ask(hop.CloseSession(caller=ALICE, session=session, delete=True))
