@@ -16,12 +16,14 @@ from kernelwire.settings import known
 RAW_STOCK, RAW_LAUNCHER = "raw-stock", "raw-launcher"
 OURS = "kernelwire"
 PLAIN, FORK, POOL, SCIENTIFIC = "kernelwire-plain", "kernelwire-fork", "kernelwire-pool", "kernelwire-scientific"
+POLLED = "kernelwire-polled"
 NETWORKED = ("server", "server-nodelay", "gateway", "gateway-nodelay")
 MAIN = (RAW_STOCK, RAW_LAUNCHER, "jupyter-client", OURS, *NETWORKED)
 """one of each kind"""
 
 FORK_SETTING, POOL_SETTING, PRELOAD_SETTING = "bridge.fork_server", "bridge.pool", "bridge.preload"
 POOL_SIZE = "4"
+CALLS_SETTING, CALLS = "rpc.calls_at_once", "10000"
 SPEC = "scientific"
 """both the kernelspec and what it preloads"""
 
@@ -34,6 +36,7 @@ ABOUT = {
     FORK: "kernelwire, each kernel forked when it is needed",
     POOL: f"kernelwire, {POOL_SIZE} forked kernels waiting",
     SCIENTIFIC: "kernelwire, numpy, sympy and matplotlib loaded before the fork where there is one",
+    POLLED: f"kernelwire, {CALLS_SETTING} raised to {CALLS}: one user makes all the calls",
     "server": "Jupyter Server as it is; blocking websocket-client, TCP_NODELAY",
     "server-nodelay": "the same with TCP_NODELAY forced in the server",
     "gateway": "Jupyter Kernel Gateway as it is; blocking websocket-client, TCP_NODELAY",
@@ -57,6 +60,10 @@ def _jupyter_client(_: str, directory: Path) -> System:
 
 def _kernelwire(name: str, directory: Path) -> System:
     return Kernelwire(directory, name, ABOUT[name], _way(name))
+
+
+def _polled(name: str, directory: Path) -> System:
+    return Kernelwire(directory, name, ABOUT[name], {CALLS_SETTING: CALLS})
 
 
 def _scientific(name: str, directory: Path) -> System:
@@ -96,6 +103,7 @@ _BUILDERS: Mapping[str, Callable[[str, Path], System]] = {
     FORK: _kernelwire,
     POOL: _kernelwire,
     SCIENTIFIC: _scientific,
+    POLLED: _polled,
     **dict.fromkeys(NETWORKED, _peer),
 }
 

@@ -132,7 +132,10 @@ class KernelwireSession:
     def _text(cell: Cell) -> str:
         if cell.end != "ok":
             raise BenchFailed(f"kernelwire: the cell ended {cell.end or cell.state}: {cell.text}")
-        return cell.text.strip()
+        # of a long session IPython warns once, on stderr, that its output cache is full
+        last = cell.outputs[-1] if cell.outputs else {}
+        result = last["data"].get("text/plain") if last.get("output_type") == "execute_result" else None
+        return (result if isinstance(result, str) else cell.text).strip()
 
 
 def _text(event: _Event) -> str:
