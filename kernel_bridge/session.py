@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from kernel_bridge import events, hop, recovery
+from kernel_bridge import events, hop, recovery, sharing
 from kernel_bridge.activity import Activity
 from kernel_bridge.adoption import Found, Survivor
 from kernel_bridge.cell import LiveCell
@@ -16,7 +16,7 @@ from kernel_bridge.clock import utcnow
 from kernel_bridge.comms import Comms
 from kernel_bridge.connection import ChannelName
 from kernel_bridge.desk import Desk, Surroundings
-from kernel_bridge.errors import InvalidArgument, LimitExceeded, SessionNotFound
+from kernel_bridge.errors import LimitExceeded, SessionNotFound
 from kernel_bridge.event_contents import Notice
 from kernel_bridge.guests import Guests
 from kernel_bridge.introspector import Introspector
@@ -42,7 +42,6 @@ from kernel_bridge.results import (
     Page,
     SessionInfo,
     SessionShares,
-    Share,
 )
 from kernel_bridge.session_info import session_info
 from kernel_bridge.stored_bytes import size_of
@@ -214,28 +213,14 @@ class Session:
     # -- sharing -------------------------------------------------------------------------------------------------------
 
     def share(self, asked: hop.ShareSession) -> SessionShares:
-        """Let a user in, or change what he may do. Raises InvalidArgument (the owner), LimitExceeded
-        (shares_per_session; disk)."""
-        if asked.user_id == self.record.owner:
-            raise InvalidArgument("user", "another user than the owner of the session")
-        others = [share for share in self.record.shares if share.user_id != asked.user_id]
-        if len(others) >= self._settings.shares_per_session:
-            raise LimitExceeded("shares_per_session", self._settings.shares_per_session)
-        shares = [*others, Share(asked.user_id, asked.user, asked.access)]
-        if len(others) < len(self.record.shares):  # he keeps his place
-            places = [share.user_id for share in self.record.shares]
-            shares.sort(key=lambda share: places.index(share.user_id))
-        self._store(shares=shares)
-        return SessionShares(self.record.id, shares)
+        """See sharing.shared. Raises InvalidArgument, LimitExceeded (also disk)."""
+        self._store(shares=sharing.shared(self.record, asked, self._settings.shares_per_session))
+        return SessionShares(self.record.id, self.record.shares)
 
     def unshare(self, asked: hop.UnshareSession) -> SessionShares:
         """Let a user in no longer; what he waits for ends at once. His cells that wait or run go on: they are the
         session's. Raises InvalidArgument (it is not shared with such a user), LimitExceeded (disk)."""
-        name = asked.user.lower()
-        # The name of a removed user can be another's by now: then both are meant
-        leaving = [share for share in self.record.shares if asked.user == share.user_id or name == share.user.lower()]
-        if not leaving:
-            raise InvalidArgument("user", "the name of a user with whom the session is shared")
+        leaving = sharing.leaving(self.record, asked)
         self._store(shares=[share for share in self.record.shares if share not in leaving])
         for share in leaving:
             self.guests.send_away(share.user_id)
