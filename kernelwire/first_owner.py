@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 
 from kernelwire import handed_settings, left_kernels, ownership
@@ -10,20 +9,11 @@ from kernelwire.credentials import Identity, is_root
 from kernelwire.service_user import ServiceUser
 from kernelwire.settings import Resolved
 
-log = logging.getLogger("kernelwire.process")
-
 
 def settle(chosen: Resolved, user: ServiceUser) -> None:
-    """See ownership.hand_over; nothing to do for others than root. Says in the log who the service is to the system.
-
-    Raises Failed, OSError.
-    """
+    """See ownership.hand_over; nothing to do for others than root. Raises Failed, OSError."""
     if not is_root():
         return
-    if user.as_root:
-        log.warning("runs_as_root reason=%s", user.as_root)
-    else:
-        log.info("runs_as user=%s", user.identity)
 
     def end_kernels(owner: Identity) -> None:
         with contextlib.ExitStack() as closing:

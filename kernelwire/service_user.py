@@ -3,6 +3,7 @@
 Such a user has to be able to run the interpreter, to import what is installed and to reach the state directory.
 """
 
+import logging
 import os
 import pwd
 import stat
@@ -21,6 +22,8 @@ DEFAULT = 1900000000
 STAYS = ("root", "0")
 HOME = "home"
 """in the state directory: of a user without an account"""
+log = logging.getLogger("kernelwire.process")
+
 _RUN, _READ, _PASS = 0o5, 0o4, 0o1
 _TO_BECOME = (CHOWN, DAC_OVERRIDE, SETGID, SETUID)
 _MARK = "secret"
@@ -51,6 +54,13 @@ class ServiceUser(Struct, frozen=True):
         kept = {name: text for name, text in os.environ.items() if name not in of_root and not name.startswith("SUDO_")}
         home = self.home or str(state_dir / HOME)
         return {**kept, "HOME": home, "USER": self.name, "LOGNAME": self.name}
+
+    def tell(self) -> None:
+        """Say in the log who the service is to the system, if root has started it."""
+        if self.as_root:
+            log.warning("runs_as_root reason=%s", self.as_root)
+        elif self.identity is not None:
+            log.info("runs_as user=%s", self.identity)
 
 
 def choose(setting: str, state_dir: Path) -> ServiceUser:

@@ -132,6 +132,7 @@ class Supervisor:
             serve_file.write(self._state_dir, self._serve_file(url))
             _say(f"kernelwire {__version__} on {url}")
             _say(f"Sandbox of kernels: {host_sandbox(self._state_dir) or 'unknown, the host is of an older version'}")
+            self._user.tell()
             if self._user.as_root:
                 _say(f"Runs as root: {self._user.as_root}")
             greet(found, url, self._state_dir, _say, terminal=sys.stdout.isatty())

@@ -30,6 +30,7 @@ def run(given: argparse.Namespace) -> int:
     logs.configure(chosen.settings.log, "host")
     user = service_user.choose(chosen.settings.serve.user, chosen.state_dir)
     first_owner.settle(chosen, user)
+    user.tell()
     if user.identity is not None:
         environment = user.environment(chosen.state_dir)
         os.environ.clear()

@@ -16,7 +16,8 @@ from bench.results import Figure, Report
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = {"raw-stock", "raw-launcher", "kernelwire"}
-ONLY = [word for name in sorted(SYSTEMS) for word in ("--system", name)]
+POLLED = "kernelwire-polled"
+ONLY = [word for name in sorted({*SYSTEMS, POLLED}) for word in ("--system", name)]
 MEASURES = ("evaluate", "inspect", "complete-live", "cpu", "flushed", "idle", "polls")
 SHORT = ["--rounds", "2", "--lines", "50", "--sessions", "20", *ONLY]
 DEADLINE_S = 90
@@ -82,7 +83,7 @@ def test_every_figure_is_there(temporary: Path) -> None:
     polls = {one.quantity: one.value for one in _figures(report, "polls")}
     assert (polls["held"], polls["woken, of 1"]) == (20, 1)
     assert all(one.value > 0 for one in _figures(report, "idle"))
-    assert set(report.systems) == SYSTEMS
+    assert set(report.systems) == {*SYSTEMS, POLLED}
     assert all(f"\n  {system} " in out for system in SYSTEMS)
     assert "evaluate `1+1`, against raw 0MQ on our launcher" in out
     assert left_behind(temporary) == []
