@@ -14,12 +14,15 @@ from pathlib import Path
 from auth.errors import StateDirInsecure, StateDirUnusable
 
 _MAX_BYTES = 1 << 20
+_AS_MADE = 0o755
+"""as mkdir, a container's volume or systemd's StateDirectory= leave a directory that is empty"""
 PASSABLE = 0o711
 """mode of a directory through which users of sessions get to what is theirs: they can neither list it nor write"""
 
 
 def make_private_dir(path: Path) -> None:
-    """Makes `path` (mode 0700, parents as the umask says) or checks the one that is there.
+    """Makes `path` (mode 0700, parents as the umask says) or checks the one that is there. An empty one that others
+    could read, and not change, is made private.
 
     Raises: StateDirInsecure (others may enter it, another owner, a symbolic link), StateDirUnusable.
     """
@@ -34,6 +37,9 @@ def make_private_dir(path: Path) -> None:
         raise StateDirInsecure(path, "is a symbolic link", "name the directory that it leads to")
     if not stat.S_ISDIR(found.st_mode):
         raise StateDirUnusable(path, "it is not a directory")
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == _AS_MADE and not any(path.iterdir()):
+        path.chmod(0o700)  # nobody else could put anything there
+        return
     _check(path, found, "chmod 700", also=PASSABLE)
 
 

@@ -1,5 +1,6 @@
 """A session's files on their way out: a deletion that has begun is brought to its end, by the next host if need be."""
 
+import logging
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,8 @@ from kernel_bridge.record import NAME, SessionRecord
 
 DELETED = ".deleted"
 """ends the name of a directory whose session is gone; no session's id does"""
+
+log = logging.getLogger("kernelwire.bridge.deletion")
 
 
 def delete(directory: Path, workdirs: Path, record: SessionRecord) -> None:
@@ -38,6 +41,11 @@ def finish(directory: Path, workdirs: Path) -> None:
 
 def _remove(directory: Path, workdirs: Path, record: SessionRecord | None) -> None:
     if record is not None:  # first, as the record alone says which it is
-        with suppress(OSError):
+        try:
             remove_tree(workdirs / record.workdir)
+        except FileNotFoundError:
+            pass
+        except OSError as error:  # the record stays, so that the next host can try again
+            log.warning("files_not_removed directory=%s error=%s", directory.name, error.strerror)
+            return
     shutil.rmtree(directory, ignore_errors=True)

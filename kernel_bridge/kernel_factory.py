@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from kernel_bridge.kernel_command import argv_for, environment, launcher_environ
 from kernel_bridge.kernelspecs import LAUNCHER, Kernelspecs, Spec
 from kernel_bridge.launch import KernelLaunch
 from kernel_bridge.leftovers import Leftovers
+from kernel_bridge.ownership import remove_tree
 from kernel_bridge.probe import Probes
 from kernel_bridge.record import SessionRecord
 from kernel_bridge.sandbox.plan import Sandbox
@@ -137,9 +139,10 @@ class KernelFactory:
                 kernel.close()
             await asyncio.wait([preparing])  # a thread goes on when its waiter is cancelled, and would make it again
             shutil.rmtree(directory, ignore_errors=True)
-            shutil.rmtree(connection.directory, ignore_errors=True)
-            if not session:  # else it is the session's, files and all
-                shutil.rmtree(workdir, ignore_errors=True)
+            for path in (connection.directory, workdir):
+                if path != workdir or not session:  # else it is the session's, files and all
+                    with suppress(OSError):
+                        remove_tree(path)
             raise
         return kernel
 
@@ -174,7 +177,7 @@ class KernelFactory:
             env=self._environment(spec, theirs=uid is None) | at_home,
             workdir=str(workdir),
             kernel_dir=str(directory),
-            profile="fork" if spec.launcher and self.forks is not None else "plain",
+            profile="fork" if spec.launcher and self.forks is not None and self._forks_for(uid) else "plain",
             preload=tuple(self._settings.preload.get(spec.name, ())),
             kid=directory.name,
             session=session,
@@ -183,6 +186,11 @@ class KernelFactory:
             limits=self._limits(counts_processes=uid is not None),
             uid=uid,
         )
+
+    def _forks_for(self, uid: int | None) -> bool:
+        """Where sessions are users, the service has capabilities: no server with them reads what those sessions that
+        are at home with the service's user (`trusted`) have put there."""
+        return self._users is None or uid is not None
 
     def _boxed(self, launch: KernelLaunch, sandbox: Sandbox | None) -> KernelLaunch:
         """In a user namespace of its own a kernel's processes can be counted, as they can with a user of its own."""

@@ -53,6 +53,11 @@ def open_users(state_dir: Path, settings: LimitSettings, sandbox: SandboxSetting
     last = settings.uid_base + settings.uid_count - 1
     if not (privileges.is_mapped(settings.uid_base) and privileges.is_mapped(last)):
         return None, f"users {settings.uid_base} to {last} are not known in this container (bridge.limits.uid_base)"
+    if settings.uid_base <= os.geteuid() <= last:
+        return (
+            None,
+            f"the service itself runs as user {os.geteuid()}, one of those of sessions (bridge.limits.uid_base)",
+        )
     for path, needed in _places(state_dir, sandbox):
         reason = privileges.obstacle(path, needed)
         if reason is not None:

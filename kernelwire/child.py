@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import site
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from kernelwire.life_line import ChildLine, open_line
 
@@ -89,8 +91,11 @@ class Child:
 
 def command_line(*arguments: str) -> list[str]:
     """`kernelwire ARGUMENTS`, by the interpreter that runs now."""
-    # -P: modules come from where kernelwire is installed, never from the directory it is started in
-    return [sys.executable, "-P", "-m", "kernelwire", *arguments]
+    # -P: modules come from where kernelwire is installed, never from the directory it is started in. -s: what begins as
+    # root, to become another user, reads nothing of that user's before
+    at_home = Path(__file__).is_relative_to(site.getusersitepackages())
+    alone = ["-s"] if os.getuid() == 0 and not at_home else []
+    return [sys.executable, "-P", *alone, "-m", "kernelwire", *arguments]
 
 
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -7,7 +7,6 @@ change: nobody can put another one in its place. Sources: open(2) "O_PATH", chow
 """
 
 import os
-import re
 import stat
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -15,15 +14,11 @@ from pathlib import Path
 from kernel_bridge import runtime_dir
 from kernel_bridge.host_file import HOST_LOCK, SERVE_LOCK
 from kernel_bridge.host_lock import HostLock
+from kernel_bridge.ownership import walk
 from kernelwire.credentials import Identity
 from kernelwire.errors import CannotServe
-from kernelwire.service_user import DEFAULT, HOME, ServiceUser, obstacle
-
-TREES = ("sessions", "kernels", "workdirs", HOME)
-_NAMES = re.compile(
-    r"secret|hop-secret|admin-password|host\.json|host-id|host\.lock|serve\.json|serve\.lock|client\.json|runtime"
-    r"|next-uid|kernelwire\.db(-wal|-shm|-journal)?|audit\.jsonl(\.\d+)?|\.[a-z.-]+\.[0-9a-f]{8,16}"
-)
+from kernelwire.service_user import DEFAULT, ServiceUser, obstacle
+from kernelwire.state_names import HOME, TREES, is_ours
 
 
 def hand_over(state_dir: Path, user: ServiceUser, end_kernels: Callable[[Identity], None]) -> None:
@@ -82,7 +77,7 @@ def _make(state_dir: Path, new: Identity) -> None:
 def _give_top(state_dir: Path, givers: Collection[int], new: Identity) -> None:
     """What lies in the directory itself and is known; other files there are whoever's they are."""
     for entry in state_dir.iterdir():
-        if _NAMES.fullmatch(entry.name) or entry.name in TREES:
+        if is_ours(entry.name):
             _give_one(entry, givers, new)
 
 
@@ -90,8 +85,8 @@ def _give_tree(place: Path, givers: Collection[int], new: Identity) -> None:
     """The directory comes after what is in it."""
     if place.is_symlink() or not place.is_dir():
         return
-    for _, directories, files, here in os.fwalk(place, topdown=False, follow_symlinks=False):
-        for name in (*files, *directories):
+    for here, names in walk(place):
+        for name in names:
             _give_name(name, here, givers, new)
     _give_one(place, givers, new)
 

@@ -16,18 +16,15 @@ from kernel_bridge.privileges import CHOWN, DAC_OVERRIDE, NEEDED, SETGID, SETUID
 from kernelwire.credentials import ROOT, Identity, is_root, owner_of
 from kernelwire.errors import CannotServe, Failed
 from kernelwire.settings import Settings
+from kernelwire.state_names import HOME, are_of_a_service
 
 DEFAULT = 1900000000
 """no account: just below the users of sessions (`bridge.limits.uid_base`)"""
 STAYS = ("root", "0")
-HOME = "home"
-"""in the state directory: of a user without an account"""
 log = logging.getLogger("kernelwire.process")
 
 _RUN, _READ, _PASS = 0o5, 0o4, 0o1
 _TO_BECOME = (CHOWN, DAC_OVERRIDE, SETGID, SETUID)
-_MARK = "secret"
-"""file that makes a directory a state directory"""
 
 
 class ServiceUser(Struct, frozen=True):
@@ -115,13 +112,13 @@ def obstacle(identity: Identity, state_dir: Path) -> str:
 
 
 def _foreign(state_dir: Path) -> str:
-    """Root owns much: only a directory that is empty, or was made by kernelwire, is given away."""
+    """Root owns much: only a directory that holds nothing but what a service makes is given away."""
     try:
         owner, names = state_dir.lstat().st_uid, {entry.name for entry in state_dir.iterdir()}
     except OSError:
         return ""
     homes = {Path(account.pw_dir) for account in pwd.getpwall()}
-    if owner == 0 and (homes.intersection((state_dir, state_dir.resolve())) or (names and _MARK not in names)):
+    if owner == 0 and (homes.intersection((state_dir, state_dir.resolve())) or not are_of_a_service(names)):
         return f"{state_dir} holds other things than a service's state, so that it stays root's"
     return ""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from kernel_bridge import privileges
 from kernel_bridge.kernel_command import INTERPRETER, module_option
 from kernel_bridge.sandbox.mounts import is_below, reach
 
@@ -86,6 +87,8 @@ def _around(program: str) -> list[str]:
 
 async def _ask(command: list[str], env: dict[str, str]) -> list[str]:
     """What the interpreter says of itself; nothing if it cannot be asked."""
+    if privileges.has():  # it would run with our rights what a session has put into its own home
+        env = env | {"HOME": os.devnull, "PYTHONNOUSERSITE": "1"}
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -35,11 +35,24 @@ def test_users_of_sessions_may_pass(tmp_path: Path) -> None:
 def test_a_directory_open_to_others_is_refused_with_advice(tmp_path: Path, open_mode: int) -> None:
     path = tmp_path / "state"
     path.mkdir()
+    (path / "file").touch()
     path.chmod(open_mode)
     with pytest.raises(StateDirInsecure, match="chmod 700") as caught:
         make_private_dir(path)
     assert caught.value.path == path
     assert mode(path) == open_mode
+
+
+def test_an_empty_directory_as_others_make_it_becomes_private(tmp_path: Path) -> None:
+    made = tmp_path / "volume"
+    made.mkdir(mode=0o755)
+    made.chmod(0o755)
+    make_private_dir(made)
+    assert made.stat().st_mode & 0o777 == 0o700
+    made.chmod(0o755)
+    (made / "file").touch()
+    with pytest.raises(StateDirInsecure):
+        make_private_dir(made)
 
 
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:

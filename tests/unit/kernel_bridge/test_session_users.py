@@ -53,6 +53,15 @@ def test_none_in_a_container_with_few_users(tmp_path: Path, monkeypatch: pytest.
     assert "container" in why
 
 
+def test_none_where_the_service_is_one_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privileges, "has", lambda: True)
+    monkeypatch.setattr(privileges, "is_mapped", all_of_them)
+    monkeypatch.setattr(os, "geteuid", lambda: BASE + 5)
+    users, why = open_users(tmp_path, LimitSettings(), STRICT)
+    assert users is None
+    assert "one of those of sessions" in why
+
+
 def test_none_where_other_users_cannot_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privileges, "has", lambda: True)
     monkeypatch.setattr(privileges, "is_mapped", all_of_them)

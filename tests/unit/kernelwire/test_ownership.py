@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kernel_bridge.host_lock import HostLock
-from kernelwire import ownership, service_user
+from kernelwire import ownership, state_names
 from kernelwire.credentials import Identity
 from kernelwire.errors import CannotServe
 from kernelwire.service_user import DEFAULT, ServiceUser
@@ -168,7 +168,7 @@ def test_the_directory_of_sockets_goes_along(state: Path, tmp_path: Path) -> Non
 def test_home_of_a_number(tmp_path: Path) -> None:
     ownership.make_home(tmp_path, USER)
     ownership.make_home(tmp_path, USER)
-    assert (tmp_path / service_user.HOME).stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / state_names.HOME).stat().st_mode & 0o777 == 0o700
     other = tmp_path / "other"
     other.mkdir()
     ownership.make_home(other, ServiceUser(Identity(1, 1), home="/nowhere"))

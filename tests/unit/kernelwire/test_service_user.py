@@ -131,8 +131,13 @@ def test_a_directory_of_other_things_is_not_given_away(place: Path, monkeypatch:
     user = Identity(DEFAULT, DEFAULT)
     assert obstacle(user, place) == ""
     (place / "config.toml").write_text("")
+    assert obstacle(user, place) == "", "an administrator may have put it there before the first start"
+    (place / "mine").mkdir()
     assert f"{place} holds other things" in obstacle(user, place)
     (place / "secret").write_text("")
+    assert f"{place} holds other things" in obstacle(user, place), "a start that left it root's does not change that"
+    (place / "mine").rmdir()
+    (place / "workdirs").mkdir()
     assert obstacle(user, place) == ""
     monkeypatch.setattr(pwd, "getpwall", _always([pwd.struct_passwd(("x", "", 9, 9, "", str(place), ""))]))
     assert f"{place} holds other things" in obstacle(user, place), "somebody lives there"
