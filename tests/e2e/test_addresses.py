@@ -86,7 +86,8 @@ def test_a_directory_that_others_can_write(tmp_path: Path) -> None:
 
 def test_the_mending_command_works_as_it_stands(tmp_path: Path) -> None:
     directory = tmp_path / "two words"
-    directory.mkdir(mode=0o755)
+    directory.mkdir()
+    directory.chmod(0o750)
     listing = ("user", "list", "--state-dir", str(directory))
     sentence = _refused(kernelwire(*listing, home=tmp_path / "home"))
     command = sentence.partition("`")[2].partition("`")[0]

@@ -122,7 +122,7 @@ def test_expired_revocations_are_purged(state_dir: Path) -> None:
 
 def test_an_open_directory_is_refused_and_nothing_made(state_dir: Path) -> None:
     state_dir.mkdir()
-    state_dir.chmod(0o755)
+    state_dir.chmod(0o750)
     with pytest.raises(StateDirInsecure, match="chmod 700"):
         bootstrap(state_dir)
     assert list(state_dir.iterdir()) == []

@@ -37,7 +37,7 @@ async def test_the_first_start_makes_the_administrator(tmp_path: Path, settings_
 
 
 async def test_a_refusal_comes_in_its_own_words(tmp_path: Path, settings_fd: int) -> None:
-    tmp_path.chmod(0o755)
+    tmp_path.chmod(0o750)
     with pytest.raises(Failed, match=r"chmod 700"):
         await set_up.set_up(tmp_path, settings_fd)
 
