@@ -431,6 +431,11 @@ def test_subshell_inspects_and_completes_while_a_cell_sleeps(shared: KernelClien
     shared.ask("delete_subshell_request", {"subshell_id": subshell_id}, "control")
 
 
+def of(cell: str, message: Message) -> str | None:
+    """The type of a message of this cell."""
+    return message["msg_type"] if message["parent_header"].get("msg_id") == cell else None
+
+
 def test_sync_tells_the_running_cell_and_the_last_replies(shared: KernelClient) -> None:
     ids: list[str] = []
     for number in range(18):
@@ -444,11 +449,10 @@ def test_sync_tells_the_running_cell_and_the_last_replies(shared: KernelClient) 
     assert [reply["msg_id"] for reply in state["replies"]] == ids[-16:]
     assert state["replies"][-1]["content"]["ename"] == "ZeroDivisionError"
     assert state["replies"][-1]["metadata"]["status"] == "error"
-    cell = shared.start("import time; time.sleep(60)")
-    shown = shared.until(
-        "iopub", lambda message: message["msg_type"] == "execute_input" and message["parent_header"]["msg_id"] == cell
-    )[-1]
+    cell = shared.start("import time; print('begun', flush=True); time.sleep(60)")
+    shown = shared.until("iopub", lambda message: of(cell, message) == "execute_input")[-1]
     count = shown["content"]["execution_count"]
+    shared.until("iopub", lambda message: of(cell, message) == "stream")  # an interrupt before would not be the code's
     try:
         assert shared.sync()["running"] == {"msg_id": cell, "execution_count": count}
     finally:
