@@ -157,14 +157,14 @@ def test_commands_say_whose_directory_it_is(place: Path, monkeypatch: pytest.Mon
 
 def test_roots_own_directories_are_not_handed_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "XDG_CONFIG_HOME", "SUDO_USER", "MAIL", "USER"):
-        monkeypatch.setenv(name, "/root/x")
+        monkeypatch.setenv(name, "/of/root")
     monkeypatch.setenv("JUPYTER_PATH", "/opt/jupyter")
     found = ServiceUser(Identity(5, 5), name="kernelwire").environment(place)
-    assert "/root/x" not in found.values()
+    assert "/of/root" not in found.values()
     assert found["HOME"] == str(place / "home")
     assert found["JUPYTER_PATH"] == "/opt/jupyter"
     assert ServiceUser(Identity(5, 5), name="a", home="/srv/a").environment(place)["HOME"] == "/srv/a"
-    assert ServiceUser().environment(place)["HOME"] == "/root/x"
+    assert ServiceUser().environment(place)["HOME"] == "/of/root"
 
 
 def test_the_host_keeps_what_sessions_users_take() -> None:

@@ -30,7 +30,7 @@ def test_a_plan_is_the_interpreter_the_imports_and_no_secret() -> None:
 
 
 def test_where_sessions_are_users_a_server_has_none_of_their_homes() -> None:
-    first, second = (replace(LAUNCH, uid=uid, env={**LAUNCH.env, "HOME": f"/work/{uid}"}) for uid in (1001, 1002))
+    first, second = (replace(LAUNCH, uid=uid, env={**LAUNCH.env, "HOME": f"/homes/{uid}"}) for uid in (1001, 1002))
     plan = plan_for(first)
     assert plan is not None
     assert plan == plan_for(second)
