@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import NOBODY, install
+from tests.e2e.installation import NOBODY
 from tests.e2e.service import Service
 
 
@@ -23,14 +23,9 @@ def place() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(scope="module")
-def installed(place: Path) -> Path:
-    """`kernelwire` of a new environment, installed from a copy of what is in the repository."""
-    return install(place) / "kernelwire"
-
-
 @pytest.mark.timeout(300)
 def test_an_ordinary_user_runs_the_installed_service(installed: Path, place: Path) -> None:
+    program = installed / "kernelwire"
     home = place / "home"
     home.mkdir(mode=0o700)
     prefix: list[str] = []
@@ -39,9 +34,9 @@ def test_an_ordinary_user_runs_the_installed_service(installed: Path, place: Pat
             pytest.skip("no setpriv to become an ordinary user (Debian: package util-linux)")
         os.chown(home, NOBODY, NOBODY)
         prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        if subprocess.run([*prefix, installed, "--version"], check=False, capture_output=True).returncode != 0:
-            pytest.skip(f"user {NOBODY} cannot run {installed}")
-    service = Service.start(home / ".local/state/kernelwire", prefix=prefix, program=str(installed), home=home)
+        if subprocess.run([*prefix, program, "--version"], check=False, capture_output=True).returncode != 0:
+            pytest.skip(f"user {NOBODY} cannot run {program}")
+    service = Service.start(home / ".local/state/kernelwire", prefix=prefix, program=str(program), home=home)
     try:
         text = service.output.wait_for('"evaluate"', 10)
         lines = "\n".join(line for line in text.splitlines() if "curl" in line)

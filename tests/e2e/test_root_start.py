@@ -23,7 +23,6 @@ from tests import certificates
 from tests.e2e import lone_host
 from tests.e2e.client import Client
 from tests.e2e.conftest import SHORT
-from tests.e2e.installation import install
 from tests.e2e.patient import persistent
 from tests.e2e.processes import Process
 from tests.e2e.service import Service, environment
@@ -45,11 +44,6 @@ def place() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
-def program(place: Path) -> str:
-    return str(install(place) / "kernelwire")
 
 
 class Root:
@@ -96,10 +90,10 @@ class Root:
 
 
 @pytest.fixture
-def root(program: str, place: Path) -> Iterator[Root]:
+def root(installed: Path, place: Path) -> Iterator[Root]:
     path = Path(tempfile.mkdtemp(prefix="run-", dir=place))
     path.chmod(0o755)
-    found = Root(program, path)
+    found = Root(str(installed / "kernelwire"), path)
     yield found
     found.close()
 
@@ -318,8 +312,8 @@ def _hang_up(service: Service, event: str) -> None:
         time.sleep(0.02)
 
 
-async def test_a_host_alone(root: Root, program: str, http: aiohttp.ClientSession) -> None:
-    with lone_host.running(root.state_dir, root.place / "home", program) as host:
+async def test_a_host_alone(root: Root, installed: Path, http: aiohttp.ClientSession) -> None:
+    with lone_host.running(root.state_dir, root.place / "home", str(installed / "kernelwire")) as host:
         service = await asyncio.to_thread(root.serve)
         (process,) = [one for one in _of(service) if one.pid == host.pid]
         _check_is(process, DEFAULT, OF_HOST)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import NOBODY, ROOT, install
+from tests.e2e.installation import NOBODY, ROOT
 from tests.kernel.users_stage import OF_ORDINARY_USERS, SCENARIOS
 
 STAGE_S = 150
@@ -29,11 +29,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A directory that every user can enter, with an installation."""
+    """A directory that every user can enter, with what the stage needs."""
     path = Path(tempfile.mkdtemp(prefix="kernelwire-users-"))
     path.chmod(0o755)
     try:
-        install(path)
         for name in FILES:
             (path / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / "tests" / name, path / "tests" / name)
@@ -44,7 +43,7 @@ def place() -> Iterator[Path]:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("who", ["root", "an ordinary user"])
-def test_sessions_with_users(place: Path, who: str, scenario: str) -> None:
+def test_sessions_with_users(installed: Path, place: Path, who: str, scenario: str) -> None:
     if who == "root" and scenario in OF_ORDINARY_USERS:
         pytest.skip("of ordinary users only")
     home = place / who.replace(" ", "-")
@@ -52,7 +51,7 @@ def test_sessions_with_users(place: Path, who: str, scenario: str) -> None:
     if who != "root":
         os.chown(home, NOBODY, NOBODY)
     env = {"PYTHONPATH": str(place), "HOME": str(home), "PATH": "/usr/bin:/bin"}
-    command = [str(place / "venv/bin/python"), "-m", "tests.kernel.users_stage", str(home / scenario.replace(" ", "-"))]
+    command = [str(installed / "python"), "-m", "tests.kernel.users_stage", str(home / scenario.replace(" ", "-"))]
     prefix = [] if who == "root" else AS_ORDINARY
     done = subprocess.run(
         [*prefix, *command, scenario], capture_output=True, text=True, timeout=STAGE_S, check=False, env=env, cwd=home

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from kernel_bridge.sandbox.probe import probe
-from tests.e2e.installation import NOBODY, ROOT, install
+from tests.e2e.installation import NOBODY, ROOT
 from tests.security.attacks import ATTACKS
 
 STAGE_S = 150
@@ -88,20 +88,21 @@ def stand_with_users(request: pytest.FixtureRequest, place: Path, python: Path) 
 
 
 @pytest.fixture(scope="module")
-def python(place: Path) -> Path:
+def python(installed: Path, place: Path) -> Path:
     """An interpreter that every user can run, with the service and what the stage needs; it is the ordinary user's, so
     that only a sandbox keeps it from there."""
     if os.geteuid() != 0:
         pytest.skip("who runs this is an ordinary user already")
     if shutil.which("setpriv") is None:
         pytest.skip("no setpriv to become an ordinary user (Debian: package util-linux)")
-    found = install(place) / "python"
+    venv = place / "venv"
+    shutil.copytree(installed.parent, venv, symlinks=True)
     for name in ("tests/security", "tests/kernel"):
         (place / name).mkdir(parents=True)
     for name in ("tests/security/attacks.py", "tests/security/stage.py", "tests/kernel/house.py"):
         shutil.copy(ROOT / name, place / name)
-    _give(place / "venv")
-    return found
+    _give(venv)
+    return venv / "bin/python"
 
 
 def _environment(place: Path | None = None, home: Path | None = None) -> dict[str, str]:

@@ -17,11 +17,13 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Both places where the directory may be lie in the test's own one, which is made to count as short enough."""
+    """The places where the directory may be lie in the test's own one, which is made to count as short enough. That of
+    the system is not there yet."""
     path = tmp_path / "run"
     path.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
     monkeypatch.setattr(runtime_dir, "SOCKET_PATH_BYTES", 4096)
+    monkeypatch.setattr(runtime_dir, "SYSTEM", tmp_path / "system")
     monkeypatch.setattr(runtime_dir, "LAST_RESORT", tmp_path)
     return path
 
@@ -49,6 +51,20 @@ def test_where_other_users_are_to_pass_it_lies_where_they_can_come(state: Path, 
     path.chmod(0o755)
     with pytest.raises(PermissionError, match="0755"):
         runtime_dir.find(state)
+
+
+@pytest.mark.parametrize("passable", [False, True])
+def test_where_the_service_may_write_to_that_of_the_system_it_lies_there(
+    passable: bool, state: Path, base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "system").mkdir()
+    if not passable:
+        base.rmdir()
+    path = runtime_dir.create(state, passable=passable)
+    assert path.parent == tmp_path / "system"
+    assert path.name.startswith(f"kw-{os.geteuid()}-")
+    assert path.stat().st_mode & 0o7777 == 0o700
+    assert runtime_dir.find(state) == path
 
 
 def test_nothing_is_found_before_it_was_made(state: Path) -> None:
