@@ -1,7 +1,8 @@
 """The runtime directory: sockets, each kernel's in a directory of its own, on a short path, for their owner only.
 
-`$XDG_RUNTIME_DIR/kw-<8 hex>/`, or `/tmp/kw-<uid>-<8 hex>/` where there is no such directory of ours or its path is too
-long. `<state>/runtime` holds its name. Sources: XDG Base Directory Specification, unix(7).
+`$XDG_RUNTIME_DIR/kw-<8 hex>/`; where there is no such directory of ours, others cannot pass it or its path is too long,
+`/run/kw-<uid>-<8 hex>/`, and `/tmp/kw-<uid>-<8 hex>/` for a service that may not write to /run. `<state>/runtime` holds
+its name. Sources: XDG Base Directory Specification, Filesystem Hierarchy Standard 3.0 section 3.15, unix(7).
 """
 
 import os
@@ -22,6 +23,8 @@ HOST_SOCKET = "host"
 """name of the host's socket in the directory"""
 SOCKET_NAME_BYTES = 32
 """the longest name of a socket in the directory, `<kid>/s-N`"""
+SYSTEM = Path("/run")
+"""the administrator's; no sandbox lets a kernel make files there"""
 LAST_RESORT = Path("/tmp")  # noqa: S108  the one place that is short and always there; mkdir is exclusive and checked
 NAME = re.compile(r"kw-(\d+-)?[0-9a-f]{8}")
 
@@ -76,8 +79,19 @@ def _make(*, passable: bool) -> Path:
         base = None
     path = base / f"kw-{secrets.token_hex(4)}" if base is not None else None
     if path is None or len(os.fsencode(path)) + 1 + SOCKET_NAME_BYTES > SOCKET_PATH_BYTES:
-        path = LAST_RESORT / f"kw-{os.geteuid()}-{secrets.token_hex(4)}"
+        return _make_in_common(f"kw-{os.geteuid()}-{secrets.token_hex(4)}")
     path.mkdir(mode=0o700)  # exclusive: whatever has this name already, a symbolic link too, is an error
+    _check(path)
+    return path
+
+
+def _make_in_common(name: str) -> Path:
+    try:
+        path = SYSTEM / name
+        path.mkdir(mode=0o700)
+    except OSError:  # not ours to write to, or not there
+        path = LAST_RESORT / name
+        path.mkdir(mode=0o700)
     _check(path)
     return path
 

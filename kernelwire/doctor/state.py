@@ -107,7 +107,7 @@ def _sockets(place: Path) -> Finding:
     try:
         path = runtime_dir.find(place)
     except FileNotFoundError:
-        return fine("sockets", "their directory is made at the start, in $XDG_RUNTIME_DIR or /tmp")
+        return fine("sockets", "their directory is made at the start, in $XDG_RUNTIME_DIR, /run or /tmp")
     except OSError as error:
         return problem("sockets", str(error), f"stop the service, then remove {place / runtime_dir.NAME_FILE}")
     length = len(os.fsencode(path)) + 1 + runtime_dir.SOCKET_NAME_BYTES
