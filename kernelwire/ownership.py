@@ -17,7 +17,7 @@ from kernel_bridge.host_lock import HostLock
 from kernel_bridge.ownership import walk
 from kernelwire.credentials import Identity
 from kernelwire.errors import CannotServe
-from kernelwire.service_user import DEFAULT, ServiceUser, obstacle
+from kernelwire.service_user import DEFAULT, ServiceUser
 from kernelwire.state_names import HOME, TREES, is_ours
 
 
@@ -33,9 +33,6 @@ def hand_over(state_dir: Path, user: ServiceUser, end_kernels: Callable[[Identit
     found = state_dir.lstat()
     if not stat.S_ISDIR(found.st_mode):
         return  # a link or a file: whoever uses it refuses it
-    why = obstacle(new, state_dir) if user.identity is not None else ""
-    if why:  # of folders that were made just now, as the umask says
-        raise CannotServe(why)
     old = Identity(found.st_uid, found.st_gid)
     if old.uid == new.uid:
         _give_top(state_dir, {0}, new)  # what an interrupted change, or a command of root's, has left
@@ -69,9 +66,20 @@ def make_home(state_dir: Path, user: ServiceUser) -> None:
 def _make(state_dir: Path, new: Identity) -> None:
     """Raises OSError."""
     if not os.path.lexists(state_dir):
-        state_dir.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_way(state_dir.parent, new)
         state_dir.mkdir(mode=0o700)
         os.chown(state_dir, new.uid, new.gid, follow_symlinks=False)
+
+
+def _make_way(path: Path, new: Identity) -> None:
+    """This directory and those above it, as far as they are not there. Who has to pass them can, whatever root's umask
+    is."""
+    if path.exists():
+        return
+    _make_way(path.parent, new)
+    path.mkdir(mode=0o755)
+    if new.uid != 0:
+        path.chmod(0o755)
 
 
 def _give_top(state_dir: Path, givers: Collection[int], new: Identity) -> None:

@@ -19,12 +19,6 @@ OTHER = ServiceUser(Identity(1234, 1234), explicit=True)
 ROOT = ServiceUser(as_root="serve.user is root", explicit=True)
 
 
-@pytest.fixture(autouse=True)
-def open_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests' directories are closed to others, and so may be the interpreter."""
-    monkeypatch.setattr(ownership, "obstacle", _nothing)
-
-
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     """A state directory of root's, with everything that can be in one."""
@@ -36,10 +30,6 @@ def state(tmp_path: Path) -> Path:
     for name in ("secret", "host-id", "kernelwire.db", "kernelwire.db-wal", "audit.jsonl.1", "sessions/one/log"):
         (path / name).write_text("x")
     return path
-
-
-def _nothing(*_: object) -> str:
-    return ""
 
 
 def _hand(path: Path, user: ServiceUser) -> list[Identity]:
@@ -67,10 +57,17 @@ def test_all_of_roots_is_given_and_taken_back(state: Path) -> None:
 
 
 def test_a_new_directory_is_made_for_the_user(tmp_path: Path) -> None:
-    path = tmp_path / "new/state"
-    assert _hand(path, USER) == []
+    path = tmp_path / "new/way/state"
+    before = os.umask(0o077)
+    try:
+        assert _hand(path, USER) == []
+        assert _hand(tmp_path / "root's/state", ROOT) == []
+    finally:
+        os.umask(before)
     assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (DEFAULT, 0o700)
-    assert path.parent.stat().st_uid == 0
+    for above in (path.parent, path.parent.parent):
+        assert (above.stat().st_uid, above.stat().st_mode & 0o777) == (0, 0o755), "its user has to pass them"
+    assert (tmp_path / "root's").stat().st_mode & 0o777 == 0o700, "nobody else has to"
 
 
 def test_what_is_left_as_it_is(state: Path, tmp_path: Path) -> None:
