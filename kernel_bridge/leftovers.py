@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from pathlib import Path
 
-from kernel_bridge import kernel_process
+from kernel_bridge import kernel_process, runtime_dir
 from kernel_bridge.connection import Connection
 from kernel_bridge.kernel_record import read_record
 from kernel_bridge.ownership import remove_tree
@@ -41,15 +41,29 @@ class Leftovers:
             await asyncio.wait(list(self._tasks))
 
 
-async def end(kernels: Path) -> int:
-    """End every kernel recorded below `kernels` and remove the records; returns how many still ran. Bounded.
+async def end(state_dir: Path) -> int:
+    """End every kernel that a dead host left in `state_dir` and remove the records; returns how many still ran.
+    Bounded.
 
-    The working directories of those that waited in the pool, in the folder beside it, go too.
+    The working directories of those that waited in the pool go too, and the directory of sockets, unless a kernel
+    could not be ended.
     """
+    kernels = state_dir / "kernels"
     directories = await asyncio.to_thread(_directories, kernels)
     unowned = await asyncio.to_thread(_unowned_workdirs, directories)
     ended = await asyncio.gather(*(_end_one(path, None, unowned.get(path)) for path in directories))
+    if not exist(kernels):
+        await asyncio.to_thread(_remove_sockets, state_dir)
     return sum(ended)
+
+
+def _remove_sockets(state_dir: Path) -> None:
+    try:
+        runtime_dir.remove(runtime_dir.find(state_dir))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        log.warning("sockets_not_removed error=%s", error)
 
 
 def _unowned_workdirs(directories: Iterable[Path]) -> dict[Path, Path]:

@@ -218,7 +218,7 @@ class Supervisor:
     async def _end_left_kernels(self) -> None:
         """By a process that may signal them: this one may not where it stepped down."""
         if not self._stepped_down:
-            await leftovers.end(self._state_dir / "kernels")
+            await leftovers.end(self._state_dir)
             return
         try:
             await left_kernels.end(

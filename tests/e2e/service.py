@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -224,9 +225,7 @@ class Service:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
-            for entry in self.sockets.iterdir():
-                entry.unlink()
-            self.sockets.rmdir()
+            shutil.rmtree(self.sockets)
 
 
 @contextlib.contextmanager

@@ -269,6 +269,7 @@ async def test_one_that_cannot_be_ended_politely_is_ended(start: Starter, http: 
     service.press_ctrl_c()
     assert await asyncio.to_thread(service.process.wait, STOP_S) == 0
     assert not [process for process in service.seen if process.alive()]
+    assert not service.sockets.exists()
 
 
 async def _waiting(service: Service, *sessions: aiohttp.ClientSession) -> float:

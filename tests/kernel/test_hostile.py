@@ -281,9 +281,10 @@ async def test_what_could_not_be_written_at_a_stop_is_left_to_the_next_host(tmp_
 
 
 async def test_leftovers_that_nobody_can_read_do_not_stop_a_host(tmp_path: Path) -> None:
-    (tmp_path / "bad" / "kernel.json").mkdir(parents=True)
-    (tmp_path / "worse").mkdir()
-    os.mkfifo(tmp_path / "worse" / "kernel.json")
+    (tmp_path / "kernels/bad/kernel.json").mkdir(parents=True)
+    (tmp_path / "kernels/worse").mkdir()
+    os.mkfifo(tmp_path / "kernels/worse/kernel.json")
+    (tmp_path / "runtime").write_text("/etc")
     async with asyncio.timeout(ANSWER_S):
         assert await leftovers.end(tmp_path) == 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kernel_bridge import hop, kernel_pool, leftovers, waiting_kernel
+from kernel_bridge import hop, kernel_pool, leftovers, runtime_dir, waiting_kernel
 from kernel_bridge.errors import HostUnavailable
 from kernel_bridge.host import HOST_LOCK
 from kernel_bridge.kernel import Kernel
@@ -392,7 +392,9 @@ async def test_kernels_that_wait_leave_nothing_when_no_host_comes(tmp_path: Path
         record = await in_pool(host)
         await host.die()
         assert (host.state_dir / "workdirs" / record.kid).is_dir()
-        assert await leftovers.end(host.state_dir / "kernels") == 1
+        sockets = runtime_dir.find(host.state_dir)
+        assert await leftovers.end(host.state_dir) == 1
+        assert not sockets.exists()
         assert not list((host.state_dir / "workdirs").iterdir())
         await gone(record.pid)
         await host.start()
