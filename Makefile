@@ -12,14 +12,29 @@ LOCKER_STAMP := $(LOCKER)/.installed
 ARGS ?=
 # OpenRPC's meta-schema and that of the JSON Schema in it: on no Python registry
 META_SCHEMAS := @open-rpc/spec@1.4.1 @json-schema-tools/meta-schema@1.8.0
+# what starts no services and no kernels
+ALONE := tests/unit tests/property tests/conformance
 SOURCES := kernelwire rpc kernel_bridge auth tests bench docs
 
-.PHONY: serve test lint unit bench bench-peers chaos mutations soak figures fuzz lock audit docs openapi states clean
+.PHONY: serve test processes beside alone lint unit bench bench-peers chaos mutations soak figures fuzz lock audit docs openapi states clean
 
 serve: $(STAMP)
 	exec $(BIN)/kernelwire serve $(ARGS)
 
-test: lint unit
+# The tests that start processes wait for these more than they work: what needs none runs beside them, and is shown when
+# it has ended. Only two of these at a time, or those with a deadline meet it.
+test: $(TEST_STAMP)
+	$(MAKE) --no-print-directory --jobs=2 processes beside
+
+processes: $(TEST_STAMP)
+	$(BIN)/pytest $(addprefix --ignore=,$(ALONE))
+
+beside: $(TEST_STAMP)
+	mkdir -p build
+	{ $(MAKE) lint && $(MAKE) alone; } > build/beside.log 2>&1; code=$$?; cat build/beside.log; exit $$code
+
+alone: $(TEST_STAMP)
+	$(BIN)/pytest -q $(ALONE)
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check $(SOURCES)

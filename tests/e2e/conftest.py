@@ -1,6 +1,7 @@
 """Fixtures: one service for all plain tests, and a client with a session of its own for each of them."""
 
 import json
+import os
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from kernel_bridge import runtime_dir
 from tests.e2e.client import Client, Login
 from tests.e2e.service import Service, running
 
@@ -21,6 +23,21 @@ SHORT = {
     "KERNELWIRE_AUTH__LOGIN_FAILURES_PER_USER": "100000/minute",
     "KERNELWIRE_AUTH__LOGIN_FAILURES_PER_ADDRESS": "100000/minute",
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No directory of sockets is left, by these tests and by those that follow. On CI's machine alone: on others there
+    may be services that have nothing to do with the tests."""
+    before = _directories_of_sockets()
+    yield
+    left = _directories_of_sockets() - before
+    if os.environ.get("CI") == "true":
+        assert not left
+
+
+def _directories_of_sockets() -> set[Path]:
+    return {path for place in (runtime_dir.SYSTEM, runtime_dir.LAST_RESORT) for path in place.glob("kw-*")}
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import venv
@@ -544,7 +545,7 @@ async def main():
         session = await home.open()
         await value(home, session, "1")
         record = home.record(session)
-        print((await the_server(home)).pid, record.pid, record.shim_pid, flush=True)
+        print((await the_server(home)).pid, record.pid, record.shim_pid, home.factory.place.sockets, flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -558,7 +559,8 @@ async def test_a_killed_host_takes_its_server_along_but_no_kernel(tmp_path: Path
     )
     assert host.stdout is not None
     async with asyncio.timeout(BOUND_S):
-        server, kernel, shim = [int(word) for word in (await host.stdout.readline()).split()]
+        *pids, sockets = (await host.stdout.readline()).split()
+    server, kernel, shim = map(int, pids)
     host.kill()
     await host.wait()
     await gone(server)
@@ -568,3 +570,4 @@ async def test_a_killed_host_takes_its_server_along_but_no_kernel(tmp_path: Path
         os.kill(shim, signal.SIGTERM)
     await gone(kernel)
     await gone(shim)
+    shutil.rmtree(os.fsdecode(sockets))
