@@ -88,9 +88,26 @@ def open_cgroups(setting: str, host_id: str, owner: int, system: System | None =
     places = cgroup_places.find(setting, system)
     try:
         cgroup_places.prepare(places, owner, system)
-        return _in_places(places, f"kernelwire-{host_id}")
+        return _in_places(places, _name(host_id))
     except OSError as error:
         raise NoCgroups(f"cgroups cannot be made: {error.strerror}: {error.filename}") from None
+
+
+def remove_left(setting: str, host_id: str, system: System | None = None) -> None:
+    """Those of a host that was killed and has no next one. What cannot be removed at once is left."""
+    try:
+        places = cgroup_places.find(setting, system)
+    except NoCgroups:
+        return
+    found = {controller: parent / _name(host_id) for controller, parent in places.parents.items()}
+    bases = {controller: base for controller, base in found.items() if base.is_dir()}
+    left = Cgroups(places.version, bases, frozenset(bases))
+    left.sweep(())
+    left.close()
+
+
+def _name(host_id: str) -> str:
+    return f"kernelwire-{host_id}"
 
 
 def _in_places(places: Places, name: str) -> Cgroups:

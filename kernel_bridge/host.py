@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from kernel_bridge import adoption, hop, leftovers, limits, pidfd, privileges, runtime_dir, session_users, shim
+from kernel_bridge import adoption, hop, host_id, leftovers, limits, pidfd, privileges, runtime_dir, session_users, shim
 from kernel_bridge.cgroup_places import NoCgroups
 from kernel_bridge.cgroups import Cgroups, open_cgroups
 from kernel_bridge.errors import KernelspecNotFound
-from kernel_bridge.files import write_atomically, write_on_full_disk
+from kernel_bridge.files import write_on_full_disk
 from kernel_bridge.hop_secret import make_secret
 from kernel_bridge.hop_server import HopServer
 from kernel_bridge.host_file import HOST_FILE, HOST_LOCK, SERVE_LOCK, HostFile
@@ -32,7 +32,6 @@ from kernel_bridge.sessions import Sessions
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.tracing import Tracer
 
-HOST_ID = "host-id"
 WATCH_S = 2.0
 STOP_S = 20.0
 """bound of a clean stop; after it, or at the second signal, kernels are killed"""
@@ -95,10 +94,10 @@ class Host:
         context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
         try:
             specs = Kernelspecs()
-            host_id = _host_id(self._state_dir)
-            cgroups = await self._open_cgroups(host_id, own_users=users is not None)
+            own_id = host_id.take(self._state_dir)
+            cgroups = await self._open_cgroups(own_id, own_users=users is not None)
             factory = KernelFactory(context, place, specs, self._settings, cgroups, users)
-            sessions = Sessions(self._state_dir / "sessions", host_id, specs, factory, self._settings)
+            sessions = Sessions(self._state_dir / "sessions", own_id, specs, factory, self._settings)
             sessions.load()
             survey = await adoption.survey(place.kernels, sockets, sessions.records, specs)
             if cgroups is not None:
@@ -147,12 +146,12 @@ class Host:
         log.info("session_users own=%s reason=%s", users is not None, why or "found")
         return sockets, users
 
-    async def _open_cgroups(self, host_id: str, *, own_users: bool) -> Cgroups | None:
+    async def _open_cgroups(self, own_id: str, *, own_users: bool) -> Cgroups | None:
         """Where there can be cgroups; what that costs the limits is said in the log and by /readyz."""
         asked = self._settings.limits
         owner = os.getppid() if self._owned else os.getpid()
         try:
-            cgroups, why = await asyncio.to_thread(open_cgroups, asked.cgroup, host_id, owner), ""
+            cgroups, why = await asyncio.to_thread(open_cgroups, asked.cgroup, own_id, owner), ""
         except NoCgroups as error:
             cgroups, why = None, str(error)
         by_cgroup = cgroups.controllers if cgroups is not None else frozenset[str]()
@@ -184,7 +183,7 @@ class Host:
     ) -> bool:
         """False if a next host has something to recover."""
         welcome = hop.Welcome(
-            hop.PROTO, self._version, _host_id(self._state_dir), secrets.token_hex(8), sandbox, self._notes
+            hop.PROTO, self._version, host_id.take(self._state_dir), secrets.token_hex(8), sandbox, self._notes
         )
         service = Service(sessions, self._version)
         server = HopServer(context, sockets / HOST_SOCKET, make_secret(self._state_dir), welcome, service, self._tracer)
@@ -251,16 +250,6 @@ def _is_held(lock: HostLock) -> bool:
     except OSError as error:  # no descriptor left to ask with: that is no reason to end
         log.warning("lock_not_asked error=%s", error)
         return True
-
-
-def _host_id(state_dir: Path) -> str:
-    """The 8 characters that all session ids of this host begin with; made once."""
-    path = state_dir / HOST_ID
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        write_atomically(path, secrets.token_hex(4).encode())
-        return path.read_text().strip()
 
 
 def _raise_limits() -> None:

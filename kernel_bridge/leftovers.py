@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from pathlib import Path
 
-from kernel_bridge import kernel_process, runtime_dir
+from kernel_bridge import cgroups, host_id, kernel_process, runtime_dir
 from kernel_bridge.connection import Connection
 from kernel_bridge.kernel_record import read_record
 from kernel_bridge.ownership import remove_tree
@@ -41,29 +41,33 @@ class Leftovers:
             await asyncio.wait(list(self._tasks))
 
 
-async def end(state_dir: Path) -> int:
+async def end(state_dir: Path, cgroup: str) -> int:
     """End every kernel that a dead host left in `state_dir` and remove the records; returns how many still ran.
     Bounded.
 
-    The working directories of those that waited in the pool go too, and the directory of sockets, unless a kernel
-    could not be ended.
+    The working directories of those that waited in the pool go too; and, unless a kernel could not be ended, cgroups
+    and the directory of sockets. `cgroup`: `bridge.limits.cgroup`, where they are.
     """
     kernels = state_dir / "kernels"
     directories = await asyncio.to_thread(_directories, kernels)
     unowned = await asyncio.to_thread(_unowned_workdirs, directories)
     ended = await asyncio.gather(*(_end_one(path, None, unowned.get(path)) for path in directories))
     if not exist(kernels):
-        await asyncio.to_thread(_remove_sockets, state_dir)
+        await asyncio.to_thread(forget_host, state_dir, cgroup)
     return sum(ended)
 
 
-def _remove_sockets(state_dir: Path) -> None:
+def forget_host(state_dir: Path, cgroup: str) -> None:
+    """Remove what a dead host had for all its kernels, which have ended; `cgroup` as in `end`."""
     try:
+        own_id = host_id.read(state_dir)
+        if own_id is not None:
+            cgroups.remove_left(cgroup, own_id)
         runtime_dir.remove(runtime_dir.find(state_dir))
-    except FileNotFoundError:
+    except FileNotFoundError:  # never made, or gone
         return
     except OSError as error:
-        log.warning("sockets_not_removed error=%s", error)
+        log.warning("rest_not_removed error=%s", error)
 
 
 def _unowned_workdirs(directories: Iterable[Path]) -> dict[Path, Path]:

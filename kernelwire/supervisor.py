@@ -218,7 +218,7 @@ class Supervisor:
     async def _end_left_kernels(self) -> None:
         """By a process that may signal them: this one may not where it stepped down."""
         if not self._stepped_down:
-            await leftovers.end(self._state_dir)
+            await leftovers.end(self._state_dir, self._settings.bridge.limits.cgroup)
             return
         try:
             await left_kernels.end(

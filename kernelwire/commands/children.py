@@ -109,7 +109,7 @@ def run_end_kernels(given: argparse.Namespace) -> int:
     from kernel_bridge import leftovers
 
     logs.configure(chosen.log, "serve")
-    asyncio.run(leftovers.end(given.state_dir))
+    asyncio.run(leftovers.end(given.state_dir, chosen.bridge.limits.cgroup))
     return 0
 
 

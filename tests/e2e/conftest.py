@@ -1,5 +1,6 @@
 """Fixtures: one service for all plain tests, and a client with a session of its own for each of them."""
 
+import contextlib
 import json
 import os
 import urllib.request
@@ -11,7 +12,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from kernel_bridge import runtime_dir
+from kernel_bridge import cgroup_places, runtime_dir
+from kernel_bridge.cgroup_places import NoCgroups
 from tests.e2e.client import Client, Login
 from tests.e2e.service import Service, running
 
@@ -27,17 +29,21 @@ SHORT = {
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left() -> Iterator[None]:
-    """No directory of sockets is left, by these tests and by those that follow. On CI's machine alone: on others there
-    may be services that have nothing to do with the tests."""
-    before = _directories_of_sockets()
+    """No directory of sockets and no cgroup is left, by these tests and by those that follow. On CI's machine alone: on
+    others there may be services that have nothing to do with the tests."""
+    before = _of_hosts()
     yield
-    left = _directories_of_sockets() - before
+    left = _of_hosts() - before
     if os.environ.get("CI") == "true":
         assert not left
 
 
-def _directories_of_sockets() -> set[Path]:
-    return {path for place in (runtime_dir.SYSTEM, runtime_dir.LAST_RESORT) for path in place.glob("kw-*")}
+def _of_hosts() -> set[Path]:
+    found = {path for place in (runtime_dir.SYSTEM, runtime_dir.LAST_RESORT) for path in place.glob("kw-*")}
+    with contextlib.suppress(NoCgroups):
+        for place in cgroup_places.find("auto").parents.values():
+            found.update(place.glob("kernelwire-*"))
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kernel_bridge import leftovers
 from kernel_bridge.forkserver import server
 from tests.e2e import processes, terminal
 from tests.e2e.processes import Process
@@ -224,8 +224,8 @@ class Service:
             if process.alive():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(self.sockets)
+                process.wait(10)
+        leftovers.forget_host(self.state_dir, "auto")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from kernel_bridge import hop, runtime_dir
+from kernel_bridge import hop, leftovers, runtime_dir
 from kernel_bridge.client import HostClient
 from kernel_bridge.kernel_record import KernelRecord, read_record
 from tests.e2e import processes
@@ -104,8 +104,8 @@ class RealHost(Calls):
         for process in processes.of_state_dir(self.state_dir):
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
-        with suppress(OSError):
-            runtime_dir.remove(runtime_dir.find(self.state_dir))
+            process.wait(10)
+        leftovers.forget_host(self.state_dir, "auto")
 
     def kernel(self) -> Process:
         """The one kernel that there is a record of."""

@@ -286,7 +286,7 @@ async def test_leftovers_that_nobody_can_read_do_not_stop_a_host(tmp_path: Path)
     os.mkfifo(tmp_path / "kernels/worse/kernel.json")
     (tmp_path / "runtime").write_text("/etc")
     async with asyncio.timeout(ANSWER_S):
-        assert await leftovers.end(tmp_path) == 0
+        assert await leftovers.end(tmp_path, "auto") == 0
 
 
 async def test_sockets_that_cannot_be_made_are_a_failed_start(home: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -393,7 +393,7 @@ async def test_kernels_that_wait_leave_nothing_when_no_host_comes(tmp_path: Path
         await host.die()
         assert (host.state_dir / "workdirs" / record.kid).is_dir()
         sockets = runtime_dir.find(host.state_dir)
-        assert await leftovers.end(host.state_dir) == 1
+        assert await leftovers.end(host.state_dir, "auto") == 1
         assert not sockets.exists()
         assert not list((host.state_dir / "workdirs").iterdir())
         await gone(record.pid)

@@ -7,7 +7,7 @@ import pytest
 
 from kernel_bridge import cgroup_places
 from kernel_bridge.cgroup_places import NoCgroups
-from kernel_bridge.cgroups import Cgroups, open_cgroups
+from kernel_bridge.cgroups import Cgroups, open_cgroups, remove_left
 from kernel_bridge.limit_settings import LimitSettings
 from kernel_bridge.sandbox import limits as in_shim
 from tests.unit.kernel_bridge.fake_cgroupfs import FakeCgroupfs
@@ -130,6 +130,16 @@ def test_a_mount_that_shows_a_part_only(tmp_path: Path, monkeypatch: pytest.Monk
     (fs.system.proc / "self" / "cgroup").write_text("0::/elsewhere")
     with pytest.raises(NoCgroups):
         cgroup_places.find("auto", fs.system)
+
+
+def test_what_a_killed_host_left_is_removed_and_nothing_else(fs: FakeCgroupfs) -> None:
+    remove_left("auto", "hosthost", fs.system)
+    remove_left("off", "hosthost", fs.system)
+    [directory] = opened(fs).create("kid", SETTINGS)
+    [others] = open_cgroups("auto", "another1", OWNER, fs.system).create("kid", SETTINGS)
+    remove_left("auto", "hosthost", fs.system)
+    assert not Path(directory).parent.exists()
+    assert Path(others).exists()
 
 
 def test_what_cannot_be_removed_is_tried_again(fs: FakeCgroupfs) -> None:
