@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from auth.errors import AuthError
-from kernelwire import __version__
+from kernelwire import __version__, standard_streams
 from kernelwire.commands import call, completion, config, doctor, host, key, login, logout, serve, token, user
 from kernelwire.commands.options import Run
 from kernelwire.errors import Failed, WrongUsage, words_of
@@ -20,6 +20,7 @@ COMMANDS = (serve, call, login, logout, user, token, key, config, doctor, host, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    standard_streams.complete()
     words = sys.argv[1:] if arguments is None else list(arguments)
     given = _parser_for(words).parse_args(words)
     command: Run = given.command

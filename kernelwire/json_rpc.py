@@ -53,14 +53,18 @@ def call(
 
     `certificate`: the file of the one that the service must have; without it, it must be one that the system trusts.
 
-    Raises CallFailed, Failed (nobody answers, or no JSON-RPC).
+    Raises CallFailed, Failed (nobody answers, no JSON-RPC, or what cannot be a token).
     """
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, allow_nan=False).encode()
     headers = {"Content-Type": "application/json"}
     if token is not None:
+        if not (token.isascii() and token.isprintable()):  # it could not be sent, and must not be quoted
+            raise Failed("the token cannot be one: it has other characters than tokens have, such as an end of line")
         headers["Authorization"] = f"Bearer {token}"
     try:
         status, content = _post(url, body, headers, wait_s, certificate)
+    except UnicodeError:  # of a name that no host can have, a path that HTTP cannot say
+        raise Failed(f"{url} does not answer: this is no address") from None
     except (OSError, http.client.HTTPException) as error:
         raise Failed(f"{url} does not answer: {error or type(error).__name__}") from None
     try:

@@ -70,7 +70,7 @@ def run(given: argparse.Namespace) -> int:
 def _wait_s(params: dict[str, Any]) -> float:
     """What the service may take on the caller's word; it refuses a bad `wait` itself."""
     wait = params.get("wait", EVALUATE_WAIT_S)
-    return min(max(float(wait), 0.0), MAX_WAIT_S) if isinstance(wait, int | float) else EVALUATE_WAIT_S
+    return float(min(max(wait, 0.0), MAX_WAIT_S)) if isinstance(wait, int | float) else EVALUATE_WAIT_S
 
 
 def _show_error(error: "RpcError", hint: str, *, as_json: bool) -> None:

@@ -105,3 +105,16 @@ def test_nobody_there() -> None:
         port = server.getsockname()[1]
     with pytest.raises(Failed, match="does not answer"):
         json_rpc.call(f"http://127.0.0.1:{port}", "whoami", {}, None)
+
+
+@pytest.mark.parametrize("token", ["kw_ab\r", "kw_a\nb", "kw_日本"])
+def test_what_cannot_be_a_token_is_not_quoted(token: str) -> None:
+    with pytest.raises(Failed, match="token") as failed:
+        json_rpc.call("http://127.0.0.1:1", "whoami", {}, token)
+    assert "kw_" not in str(failed.value)
+
+
+@pytest.mark.parametrize("url", ["http://a..b", f"http://{'a' * 80}"])
+def test_a_name_that_no_host_can_have(url: str) -> None:
+    with pytest.raises(Failed, match="does not answer: this is no address"):
+        json_rpc.call(url, "whoami", {}, None)
