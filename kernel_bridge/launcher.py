@@ -40,6 +40,7 @@ import termios
 import textwrap
 import threading
 import time
+import traceback
 import types
 from importlib import import_module
 from typing import Any
@@ -744,11 +745,34 @@ def pending_input(code: types.CodeType) -> dict[str, Any] | None:
     return None
 
 
+def answer_failure(kernel: Any, stream: Any, ident: Any, parent: dict[str, Any], error: Exception) -> None:
+    """The error and the reply of a cell that IPython could not run, or not end: it leaves such a cell without any. A
+    cell that set `sys.stdout` to what nothing can be written to does this to all that come after it."""
+    for name in ("stdout", "stderr"):
+        if not callable(getattr(getattr(sys, name), "write", None)):
+            setattr(sys, name, getattr(kernel, f"_{name}"))
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    content = {"ename": type(error).__name__, "evalue": str(error), "traceback": "".join(lines).splitlines()}
+    if not parent["content"].get("silent"):
+        kernel.send_response(kernel.iopub_socket, "error", content)
+    count = kernel.execution_count
+    reply: dict[str, Any] = {
+        "status": "error",
+        **content,
+        "execution_count": count,
+        "user_expressions": {},
+        "payload": [],
+    }
+    metadata = kernel.finish_metadata(parent, kernel.init_metadata(parent), reply)
+    kernel.session.send(stream, "execute_reply", reply, parent, metadata=metadata, ident=ident)
+
+
 def keep_journal(kernel: Any) -> None:
     """Record the cells of one kernel's main shell, and let its control channel answer `kernelwire_sync`."""
     journal = Journal()
     execute_request, finish_metadata = kernel.shell_handlers["execute_request"], kernel.finish_metadata
     input_code = kernel._input_request.__func__.__code__
+    answered = threading.local()  # the last cell of this thread whose reply was made
 
     async def journaled_execute_request(stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         header = parent["header"]
@@ -762,6 +786,10 @@ def keep_journal(kernel: Any) -> None:
             result = execute_request(stream, ident, parent)
             if inspect.isawaitable(result):
                 await result
+        except Exception as error:
+            if header["msg_id"] != getattr(answered, "msg_id", None):
+                answer_failure(kernel, stream, ident, parent, error)
+            raise  # ipykernel writes it to its log
         finally:
             if on_main:
                 journal.running = None
@@ -770,6 +798,7 @@ def keep_journal(kernel: Any) -> None:
         # called with the finished content just before the reply is sent: sent first, it could be lost unrecorded
         metadata = finish_metadata(parent, metadata, content)
         header = parent["header"]
+        answered.msg_id = header["msg_id"]
         if header["msg_type"] == "execute_request" and header.get("subshell_id") is None:
             journal.record(header["msg_id"], content, metadata)
         return metadata

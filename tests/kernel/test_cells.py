@@ -364,6 +364,24 @@ async def test_a_lone_surrogate_costs_no_output_beside_it(home: House) -> None:
     assert (raised.end, raised.outputs[-1]["evalue"]) == ("error", "\ufffd")
 
 
+@pytest.mark.parametrize("value", ["None", "5"])
+async def test_a_cell_that_takes_a_stream_away_costs_one_cell(home: House, value: str) -> None:
+    """IPython leaves such cells without a reply: each would be lost, or never end."""
+    session = await home.open()
+    taken = await home.evaluate(session, f"import sys; sys.stdout = {value}")
+    failed = taken if taken.end == "error" else await home.evaluate(session, "print('a')")
+    assert (failed.end, failed.outputs[-1]["ename"]) == ("error", "AttributeError")
+    after = await home.evaluate(session, "print('b'); 6 * 7")
+    assert (after.end, after.text) == ("ok", "b\n42")
+
+
+async def test_a_cell_that_ipython_cannot_run_ends_with_its_error(home: House) -> None:
+    session = await home.open()
+    await home.evaluate(session, "get_ipython().run_cell = None")
+    cell = await home.evaluate(session, "1")
+    assert (cell.end, cell.outputs[-1]["ename"]) == ("error", "TypeError")
+
+
 async def test_a_flood_of_text_comes_in_pieces_that_others_can_overtake(home: House) -> None:
     session, other = await home.open(), await home.open(start=True)
     code = "x = 'y' * 65000\nfor i in range(1500): print(i, x)"
