@@ -60,7 +60,10 @@ def run(given: argparse.Namespace) -> int:
         _show_error(failure.error, hint, as_json=given.json)
         return 1
     shown = call_result.show(given.method, result, wait_s=_wait_s(params))
-    sys.stdout.write(f"{result.decode()}\n" if given.json else shown.out)
+    if given.json:
+        sys.stdout.buffer.write(result + b"\n")  # JSON is UTF-8, whatever the terminal takes
+    else:
+        sys.stdout.write(shown.out)
     sys.stdout.flush()
     if shown.err and not given.json:
         print(shown.err, file=sys.stderr)  # noqa: T201  what went wrong, for a person

@@ -1,5 +1,6 @@
 """Programs that are started without standard input, output or error."""
 
+import os
 import subprocess
 import sys
 
@@ -33,6 +34,18 @@ def test_all_three_are_there_here_and_in_children(closed: str) -> None:
     assert done.returncode == 0, done
     assert done.stdout == ("" if ">&-" in closed.replace("2>&-", "") else "seen\n")
     assert done.stderr == ("" if "2>&-" in closed else "seen\n")
+
+
+def test_what_the_encoding_has_not_is_escaped() -> None:
+    code = "from kernelwire import standard_streams; standard_streams.complete(); print('\\u20ac')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"\\u20ac\n"), done
 
 
 def test_a_command_without_standard_input() -> None:
