@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from auth.errors import AuthError
+from auth.errors import AuthError, DatabaseUnavailable
 from kernelwire import __version__, credentials, handed_settings, logs
 from kernelwire.credentials import Identity
 from kernelwire.errors import CannotServe, Failed, words_of
@@ -92,6 +92,8 @@ def run_set_up(given: argparse.Namespace) -> int:
         if not given.insecure_shared_uid:
             separation.require(chosen.bridge.sandbox, found.users)
         answer = Answer(found.created, found.admin_password, found.users)
+    except DatabaseUnavailable as error:  # its own words are for clients of a service that runs
+        answer = Answer(failed=f"the database of users cannot be used: {error.reason} (`kernelwire doctor` says more)")
     except (AuthError, CannotServe) as error:
         answer = Answer(failed=str(error))
     except OSError as error:

@@ -42,6 +42,15 @@ async def test_a_refusal_comes_in_its_own_words(tmp_path: Path, settings_fd: int
         await set_up.set_up(tmp_path, settings_fd)
 
 
+async def test_a_damaged_database_is_said(tmp_path: Path, settings_fd: int) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "kernelwire.db").write_bytes(b"this is not a database" * 100)
+    (tmp_path / "kernelwire.db").chmod(0o600)
+    with pytest.raises(Failed, match="cannot be used: file is not a database") as failed:
+        await set_up.set_up(tmp_path, settings_fd)
+    assert "sessions go on" not in str(failed.value)
+
+
 async def test_the_settings_are_those_of_the_supervisor(tmp_path: Path) -> None:
     database = tmp_path / "elsewhere.db"
     descriptor = handed_settings.hand_on(Settings(auth=AuthSettings(database_url=f"sqlite:///{database}")))
