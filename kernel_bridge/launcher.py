@@ -749,7 +749,7 @@ def answer_failure(kernel: Any, stream: Any, ident: Any, parent: dict[str, Any],
     """The error and the reply of a cell that IPython could not run, or not end: it leaves such a cell without any. A
     cell that set `sys.stdout` to what nothing can be written to does this to all that come after it."""
     for name in ("stdout", "stderr"):
-        if not callable(getattr(getattr(sys, name), "write", None)):
+        if not callable(getattr(getattr(sys, name, None), "write", None)):
             setattr(sys, name, getattr(kernel, f"_{name}"))
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     content = {"ename": type(error).__name__, "evalue": str(error), "traceback": "".join(lines).splitlines()}
