@@ -171,7 +171,8 @@ class Kernel:
                 ended = await self.kill()
             except TimeoutError:
                 raise KernelStartFailed(Exit(), words) from None
-            raise KernelStartFailed(ended.exit, f"{ended.stderr}\n{words}") from None
+            said = ended.stderr.rstrip("\n")
+            raise KernelStartFailed(ended.exit, f"{said}\n{words}" if said else words) from None
 
     async def stop(self) -> ExitRecord:
         """End the kernel: asked first, then killed. Returns how it ended."""
