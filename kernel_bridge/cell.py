@@ -47,6 +47,10 @@ class LiveCell:
     queued_seq: int = 0
     saved: bool = False
     """recorded before its end, as its first events may be dropped by retention"""
+    runs_after: int = 0
+    """newest seq of the log when it began to run; its outputs come behind that"""
+    runs_after_bytes: int = 0
+    """size of all event lines up to there, those included that retention has removed"""
     may_kill: bool = False
     """interrupting it may go as far as killing the kernel"""
     exit: Exit | None = None

@@ -114,6 +114,7 @@ class Cells:
             cell = LiveCell(self._session, found.cell, found.request, one.fold, found.queued_at)
             cell.cursor = cell.queued_seq = found.seq
             cell.started_at = found.started_at
+            cell.runs_after, cell.runs_after_bytes = found.runs_after, found.runs_after_bytes
             if found.end is not None:
                 self._record(cell, found)
                 continue

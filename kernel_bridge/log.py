@@ -108,6 +108,11 @@ class EventLog:
         return sum(segment.size for segment in self._segments)
 
     @property
+    def written_bytes(self) -> int:
+        """Size of all event lines since the session began, also of those that retention has removed."""
+        return self._segments[-1].bytes_before + self._segments[-1].event_bytes if self._segments else 0
+
+    @property
     def settled(self) -> bool:
         """Whether nothing is left that the disk has refused so far."""
         return not self._backlog

@@ -66,6 +66,11 @@ class OutputFold:
         body = _body(data, {"kernelwire": {"page": True}})
         self._store.add(RichOutput(_DISPLAY, Body(body)))
 
+    def add_missing(self, size: int, events: int) -> None:
+        """Outputs that will not come: at most `events` of them, of `size` bytes."""
+        self._begin_output()
+        self._store.count_missing(size, events)
+
     def update_display(self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]) -> bool:
         """Give the displays of this id new data, as `update_display_data` of whichever cell asks; False if this cell
         holds none."""

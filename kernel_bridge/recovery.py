@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from kernel_bridge import hop
 from kernel_bridge.cell import LiveCell
 from kernel_bridge.cell_log import EARLY
+from kernel_bridge.event_contents import Removed
 from kernel_bridge.events import NewEvent, from_kernel
 from kernel_bridge.journal import Journal
 from kernel_bridge.outputs import OutputFold
@@ -69,6 +70,9 @@ class Unrecorded(Struct, frozen=True):
     end: CellEnd | None = None
     execution_count: int | None = None
     exit: Exit | None = None
+    runs_after: int = 0
+    runs_after_bytes: int = 0
+    """as LiveCell has them; 0 of a cell whose first events are in the log"""
     aborted: bool = False
     """it waits behind a cell whose end aborts the queue: the host died before it had written that"""
 
@@ -167,6 +171,8 @@ def refold(journal: Journal, cell: Unrecorded, fold: OutputFold) -> Refolded:
         page = journal.read(cursor, cell.cell, 1000, PAGE_BYTES)
         for line in page.events:
             event = msgspec.json.decode(line, type=_Event)
+            if event.type == "truncated":
+                _count_removed(cell, fold, msgspec.json.decode(event.content, type=Removed))
             for made in from_kernel(event.type, bytes(event.content), cell.cell):
                 fold.add(made)
                 found.note(event.seq, made)
@@ -174,10 +180,25 @@ def refold(journal: Journal, cell: Unrecorded, fold: OutputFold) -> Refolded:
     return found
 
 
+def _count_removed(cell: Unrecorded, fold: OutputFold, removed: Removed) -> None:
+    """Retention has removed the first events of a cell that ran: its outputs say that they are not whole."""
+    after = max(cell.seq, cell.runs_after)
+    if removed.to > after:
+        fold.add_missing(removed.bytes - cell.runs_after_bytes, removed.to - after)
+
+
 def to_save(cell: LiveCell) -> bytes:
     """What `unrecorded` needs of a cell whose events retention may drop, for Journal.save."""
     return msgspec.json.encode(
-        Unrecorded(cell.queued_seq, EARLY + cell.id, cell.request, cell.queued_at, cell.started_at)
+        Unrecorded(
+            cell.queued_seq,
+            EARLY + cell.id,
+            cell.request,
+            cell.queued_at,
+            cell.started_at,
+            runs_after=cell.runs_after,
+            runs_after_bytes=cell.runs_after_bytes,
+        )
     )
 
 

@@ -48,9 +48,9 @@ class Truncated(Struct, frozen=True):
     """What is missing in a cell's folded outputs; the log may still have it."""
 
     bytes: int
-    """of the outputs that are missing here"""
+    """of the outputs that are missing here; an upper bound if retention had removed them when the host died"""
     events: int
-    """output events that are missing here"""
+    """output events that are missing here; an upper bound if retention had removed them when the host died"""
     at: int = 0
     """before which of `outputs` it is missing"""
 

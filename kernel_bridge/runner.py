@@ -237,6 +237,7 @@ class Runner:
     def _begin(self, cell: LiveCell) -> None:
         self.running = cell
         cell.started_at = utcnow()
+        cell.runs_after, cell.runs_after_bytes = self._journal.newest, self._journal.events.written_bytes
         if cell.saved:
             self._journal.save(cell.id, recovery.to_save(cell))
         self._change(cell, "running")
