@@ -1,13 +1,14 @@
 """What every HTTP route answers, as a table for the OpenAPI document. A test compares it with the application's."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec import Struct
 
 from rpc.document_messages import OpenApiDocument, OpenRpcDocument
 from rpc.health import Health, Readiness
+from rpc.http_server import FIELD_BYTES, LINE_BYTES
 
 ERROR_SCHEMA = "ErrorResponse"
 """the component of an answer that is an error"""
@@ -62,9 +63,16 @@ class Route:
 
     @property
     def all_answers(self) -> tuple[Answer, ...]:
-        """Its own, and those of the gate before it."""
-        own = {answer.status for answer in self.answers}
-        return (*self.answers, *(answer for answer in GATE if answer.status not in own))
+        """Its own, and those of the gate before it; one of a status that both have says both."""
+        before = {answer.status: answer for answer in GATE}
+        own = [
+            replace(answer, words=f"{answer.words}; or {before[answer.status].words}")
+            if answer.status in before
+            else answer
+            for answer in self.answers
+        ]
+        given = {answer.status for answer in own}
+        return (*own, *(answer for answer in GATE if answer.status not in given))
 
     def structs(self) -> list[type[Struct]]:
         """Those of its bodies."""
@@ -74,9 +82,13 @@ class Route:
 EVERY_ANSWER = {"X-Request-Id": "names the request in the log"}
 
 GATE = (
+    Answer(400, "this is no HTTP/1.1 request, or not with one Host header", ERROR_SCHEMA),
     Answer(403, "a page of another origin asks, which is not in the setting rpc.cors_origins", ERROR_SCHEMA),
     Answer(421, "the Host header names neither this machine nor one of the setting rpc.allowed_hosts", ERROR_SCHEMA),
+    Answer(414, f"the first line of the request has more than {LINE_BYTES} bytes", ERROR_SCHEMA),
+    Answer(431, f"a header has more than {FIELD_BYTES} bytes", ERROR_SCHEMA),
 )
+"""before every route: what is no request is refused by rpc.http_server, the rest by rpc.gate"""
 
 _CHALLENGE = {"WWW-Authenticate": "`Bearer`, with what is wrong (RFC 6750, section 3)"}
 _RETRY = {"Retry-After": "seconds after which a retry makes sense"}

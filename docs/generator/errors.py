@@ -59,12 +59,21 @@ def _example(doc: ErrorDoc) -> str:
 
 
 def _refusals() -> list[tuple[str, str, str, str]]:
-    return [("every path", str(answer.status), answer.words, "") for answer in GATE] + [
-        (code(route.path), str(answer.status), answer.words, ", ".join(code(name) for name in answer.headers))
-        for route in ROUTES
-        for answer in route.answers
-        if answer.body == ERROR_SCHEMA
+    elsewhere = [
+        ("other paths", "404", "there is nothing", ""),
+        ("other paths than `/rpc`", "405", "another verb than GET, or HEAD where `Allow` names it", code("Allow")),
     ]
+    gate = [("every path", str(answer.status), answer.words, "") for answer in GATE]
+    return (
+        gate
+        + elsewhere
+        + [
+            (code(route.path), str(answer.status), answer.words, ", ".join(code(name) for name in answer.headers))
+            for route in ROUTES
+            for answer in route.answers
+            if answer.body == ERROR_SCHEMA
+        ]
+    )
 
 
 def _link(name: str) -> str:
