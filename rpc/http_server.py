@@ -22,6 +22,8 @@ LINE_BYTES = 4096
 FIELD_BYTES = 8190
 HANDSHAKE_S = 10.0
 """what a client is given for the handshake of TLS"""
+HEAD_S = 30.0
+"""from the connection to the whole head of its first request; aiohttp itself would wait for an hour"""
 _LINE = Refusal(414, InvalidRequest(f"the first line of the request is too long: it may have {LINE_BYTES} bytes"))
 _FIELD = Refusal(431, InvalidRequest(f"a header is too long: its name and value may have {FIELD_BYTES} bytes"))
 _OTHER = Refusal(400, InvalidRequest("this is no HTTP/1.1 request"))
@@ -55,7 +57,7 @@ async def start(
 class Connected(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_refused",)
+    __slots__ = ("_first_head", "_refused")
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, refused: Callable[[int], None]) -> None:
         super().__init__(
@@ -67,6 +69,21 @@ class Connected(web.RequestHandler):
             max_field_size=FIELD_BYTES,
         )
         self._refused = refused
+        self._first_head: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._first_head = asyncio.get_running_loop().call_later(HEAD_S, self._end_silent)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._first_head is not None:
+            self._first_head.cancel()
+        super().connection_lost(exc)
+
+    def _end_silent(self) -> None:
+        """Nobody is answered: a browser that connected ahead of need sees a connection that has ended."""
+        if not self._request_count:
+            self.force_close()
 
     def handle_error(
         self,

@@ -91,3 +91,24 @@ async def test_a_header_that_never_ends_is_refused_and_not_kept(served: Served) 
         assert served.refused == [431]
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_connection_without_a_request_ends(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HEAD_S", 0.05)
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with asyncio.timeout(10):
+        writer.write(request)
+        await reader.readuntil(b"}")
+        for silence in (b"", request[:30]):
+            other, closing = await asyncio.open_connection("127.0.0.1", served.port)
+            closing.write(silence)
+            assert await other.read() == b""
+            closing.close()
+            await closing.wait_closed()
+        # that one had the same time and more
+        writer.write(request)
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        writer.close()
+        await writer.wait_closed()
+    assert served.refused == []
