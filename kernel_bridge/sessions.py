@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from kernel_bridge import access, deletion
 from kernel_bridge.adoption import Found
@@ -51,6 +52,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._recoveries = Recoveries(self._recover)
         self._found: dict[str, Found] = {}
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._half_deleted: list[Path] = []
         self._culler = Culler(settings, self._was_used, self._drop)
         limit = settings.limits.workdir_bytes
@@ -157,12 +159,13 @@ class Sessions:
             if asked.kernel is not None and asked.kernel != session.record.kernelspec:
                 raise InvalidArgument("kernel", f"{session.record.kernelspec}, the kernel of this session, or nothing")
             if access.of(session.record, asked.caller) != "read":
-                await session.reopen()
+                closed = await self._reopen(session, asked.caller)
         else:
             spec = await self.kernelspecs.get(asked.kernel or await self.kernelspecs.default())
             self._check_stored(asked.caller)
-            closed = await self._make_room(asked.caller)
-            session = self._create(asked.caller, spec.name)
+            async with self._one_at_a_time(asked.caller.user_id):
+                closed = await self._make_room(asked.caller)
+                session = self._create(asked.caller, spec.name)
         if asked.start:
             await session.start()
         return SessionOpened(session.record.id, session.record.kernelspec, closed)
@@ -258,16 +261,35 @@ class Sessions:
         if self.stored.of(caller.user_id) > limit:
             raise LimitExceeded("stored_bytes_per_user", limit, TOO_MUCH_STORED)
 
-    async def _make_room(self, caller: Caller) -> str | None:
-        """Stay below the limit of open sessions: the oldest never used one is closed, else the oldest idle one."""
+    async def _reopen(self, session: Session, caller: Caller) -> str | None:
+        """Open it again if it is closed: it counts as one more of its owner's. The id of what was closed for it."""
+        if not session.record.closed:
+            await session.reopen()
+            return None
+        owner = session.record.owner
+        async with self._one_at_a_time(owner):
+            closed = await self._make_room(caller, owner) if session.record.closed else None
+            await session.reopen()
+        return closed
+
+    def _one_at_a_time(self, owner: str) -> asyncio.Lock:
+        """Held while a session of this user opens: what is closed for it makes room for no other one."""
+        return self._opening.setdefault(owner, asyncio.Lock())
+
+    async def _make_room(self, caller: Caller, owner: str | None = None) -> str | None:
+        """Stay below the limit of open sessions: the oldest never used one is closed, else the oldest idle one.
+
+        `owner`: whose sessions are meant, if not the caller's: nobody else closes them. Raises LimitExceeded.
+        """
         limit = self._settings.sessions_per_user
-        owned = await self._recover_all(one for one in self._sessions.values() if one.record.owner == caller.user_id)
+        owner = owner or caller.user_id
+        owned = await self._recover_all(one for one in self._sessions.values() if one.record.owner == owner)
         mine = [session for session in owned if not session.record.closed]
         if len(mine) < limit:
             return None
         unused = [session for session in mine if not session.used and session.idle_without_kernel]
         idle = [session for session in mine if session.idle_without_kernel]
-        if not idle:
+        if not idle or owner != caller.user_id:
             raise LimitExceeded("sessions_per_user", limit)
         victim = (unused or idle)[0]
         await victim.close()

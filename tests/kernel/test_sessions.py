@@ -157,6 +157,34 @@ async def test_the_limit_of_sessions_closes_the_oldest_unused_then_the_oldest_id
         }
 
 
+async def test_a_session_that_is_opened_again_counts_as_one_more(tmp_path: Path) -> None:
+    async with house(tmp_path, sessions_per_user=2) as small:
+        closed = await small.open()
+        await small.evaluate(closed, "1")
+        await small.ask(hop.CloseSession(caller=ALICE, session=closed))
+        await small.ask(
+            hop.ShareSession(caller=ALICE, session=closed, user_id=BOB.user_id, user=BOB.user, access="write")
+        )
+        busy, idle = await small.open(start=True), await small.open()
+        with pytest.raises(LimitExceeded, match="sessions_per_user"):  # another one closes nothing of hers
+            await small.ask(hop.OpenSession(caller=BOB, session=closed))
+        assert (await small.ask(hop.OpenSession(caller=ALICE, session=closed))).closed_session == idle
+        await small.open(session=closed, start=True)
+        with pytest.raises(LimitExceeded, match="sessions_per_user"):
+            await small.ask(hop.OpenSession(caller=ALICE, session=idle))
+        assert (await small.ask(hop.OpenSession(caller=ALICE, session=busy))).closed_session is None
+
+
+async def test_sessions_that_are_opened_at_the_same_time_stay_within_the_limit(tmp_path: Path) -> None:
+    async with house(tmp_path, sessions_per_user=3) as small:
+        for _ in range(3):
+            await small.open()
+        opened = await asyncio.gather(*(small.ask(hop.OpenSession(caller=ALICE)) for _ in range(6)))
+        assert len({one.closed_session for one in opened}) == 6
+        infos = (await small.ask(hop.ListSessions(caller=ALICE))).sessions
+        assert sum(not info.closed for info in infos) == 3
+
+
 async def test_a_kernel_that_cannot_be_started(home: House, kernelspecs: Path) -> None:
     install(kernelspecs, "broken", BROKEN)
     session = await home.open(kernel="broken")
