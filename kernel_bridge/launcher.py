@@ -651,6 +651,13 @@ def add_types(matches: list[dict[str, Any]], code: str, names: StaticNames) -> N
             match["type"] = "magic"
 
 
+def forbid_jedi_to_run_code() -> None:
+    """By default it calls __getattr__, __getitem__ and properties of the user's objects; what is left is that it asks
+    them for `__wrapped__`. Once: who switches it on again has it on. Source: jedi.settings."""
+    with contextlib.suppress(ImportError):
+        import_module("jedi").settings.allow_unsafe_interpreter_executions = False
+
+
 def install_completion(kernel_class: Any, per_thread: PerThread) -> None:
     """Live objects first (3 ms), jedi (100 ms) when they give nothing and the user has not switched it off.
 
@@ -660,6 +667,7 @@ def install_completion(kernel_class: Any, per_thread: PerThread) -> None:
     trait = import_module("IPython.core.completer").Completer.__dict__["use_jedi"]
     plain = type_of(trait)
     do_complete = kernel_class.do_complete
+    keep_jedi_safe = functools.cache(forbid_jedi_to_run_code)
 
     def get(self: Any, obj: Any, cls: Any = None) -> bool:
         return not per_thread.live and plain.get(self, obj, cls)
@@ -685,6 +693,7 @@ def install_completion(kernel_class: Any, per_thread: PerThread) -> None:
                 return reply
         except Exception:
             self.log.exception("no live completion")
+        keep_jedi_safe()
         reply = do_complete(self, code, cursor_pos)
         for match in reply["metadata"].get("_jupyter_types_experimental", []):
             match["type"] = None if match["type"] == "<unknown>" else match["type"]

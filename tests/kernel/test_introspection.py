@@ -40,6 +40,24 @@ async def test_jedi_is_the_second_try(home: House) -> None:
     assert (found.cursor_start, found.cursor_end) == (40, 44)
 
 
+async def test_completion_runs_no_code_of_the_users(home: House) -> None:
+    session = await home.open()
+    await home.evaluate(
+        session,
+        "ran = []\n"
+        "class Eager:\n"
+        "    @property\n"
+        "    def held(self): ran.append('property'); return ''\n"
+        "    def __getattr__(self, name): ran.append(name); return ''\n"
+        "    def __getitem__(self, key): ran.append(key); return ''\n"
+        "eager = Eager()",
+    )
+    for code in ("eager.", "eager.held.", "eager[0].", "eager.other.", "def f():\n    return eager[0].upp"):
+        await complete(home, session, code)
+    # what inspect.unwrap, and so jedi, asks every object for
+    assert (await home.evaluate(session, "[name for name in ran if name != '__wrapped__']")).text == "[]"
+
+
 async def test_positions_are_code_points_beyond_the_bmp(home: House) -> None:
     session = await home.open()
     await home.evaluate(session, "𝔸lpha = 'x'; long_name = 1")
