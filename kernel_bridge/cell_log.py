@@ -34,11 +34,11 @@ class CellLog:
     written anew without the others when they are more than half of it and COMPACT_BYTES.
 
     Memory holds an offset and a length a cell. Synchronous, for one owner, who calls close(). `torn_bytes`: what
-    open() cut off the end. Open it with CellLog.open().
+    open() cut off the end; `damaged_lines`: what it passed over. Open it with CellLog.open().
     """
 
     def __init__(self, path: Path, size: int = 0, *, write: Write = os.write) -> None:
-        self.torn_bytes = 0
+        self.torn_bytes = self.damaged_lines = 0
         self._write = write
         self._file = LineFile(path, size, write=write)
         self._places: dict[str, Place] = {}
@@ -172,11 +172,13 @@ class CellLog:
         with closing(line_blocks(self._file.path, 0, size)) as blocks:
             for block in blocks:
                 for line in block[:-1].split(b"\n"):
-                    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # damaged: pass over it
+                    try:
                         cell_id = _CELL_ID.decode(line).cell
                         if learn is not None and not cell_id.startswith(EARLY):
                             learn(line)
                         self._place(cell_id, (offset, len(line)))
+                    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                        self.damaged_lines += 1
                     offset += len(line) + 1
 
 

@@ -173,7 +173,8 @@ class HostClient:
                     log.warning("host_replaced calls=%d", len(self._calls))
                     self._lost.set()
             case hop.Refused():
-                log.error("host_refused reason=%s", message.reason)
+                level = logging.INFO if message.reason == hop.HELLO_FIRST else logging.ERROR
+                log.log(level, "host_refused reason=%s", message.reason)
                 self._lost.set()
 
     def _on_reply(self, reply: hop.Reply) -> None:

@@ -215,6 +215,10 @@ class Welcome(Struct, frozen=True, tag="welcome"):
     """what is not as its settings say, in words for whoever runs it"""
 
 
+HELLO_FIRST = "hello first"
+"""why a call is refused that a front sent to the host's predecessor: it says hello then, and nothing is wrong"""
+
+
 class Refused(Struct, frozen=True, tag="refused"):
     reason: str
 

@@ -134,7 +134,7 @@ class HopServer:
     def _on_call(self, identity: bytes, call: hop.Call) -> None:
         front = self._fronts.get(identity)
         if front is None:
-            self._send(identity, hop.Refused("hello first"))
+            self._send(identity, hop.Refused(hop.HELLO_FIRST))
         elif self._stopping:
             self._send(identity, hop.Reply(call.id, fault=to_fault(ShuttingDown())))
         elif self._is_stale(call):

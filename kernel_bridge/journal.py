@@ -14,6 +14,7 @@ from kernel_bridge.displays import UPDATE, Displays
 from kernel_bridge.events import NewEvent
 from kernel_bridge.log import EventLog, LogPage
 from kernel_bridge.log_limits import LogLimits
+from kernel_bridge.record import short_id
 from kernel_bridge.results import Cell, Truncated
 from kernel_bridge.settings import BridgeSettings
 from kernel_bridge.tally import Tally
@@ -69,10 +70,16 @@ class Journal:
         self.index = CellIndex()
         self._displays = Displays(self.index.displays, self._event, settings.cell_output_bytes)
         self._cells = CellLog.open(directory, learn=self.index.learn)
+        self._tell_damage(directory.name)
         self._unwritten: dict[str, bytes] = {}
         self._tended = (0, 0)
         self.closed = False
         self.changed = Pulse()
+
+    def _tell_damage(self, session: str) -> None:
+        torn, lines = self.events.torn_bytes + self._cells.torn_bytes, self._cells.damaged_lines
+        if torn or lines:
+            log.warning("log_repaired session=%s torn_bytes=%d damaged_cells=%d", short_id(session), torn, lines)
 
     @property
     def newest(self) -> int:

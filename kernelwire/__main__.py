@@ -1,8 +1,16 @@
-"""`python -m kernelwire`."""
+"""`kernelwire`, and `python -m kernelwire`."""
 
 import sys
 
-from kernelwire.cli import main
+
+def main() -> int:
+    """Run one command; returns its exit code. Whoever interrupts it while it is being loaded sees no traceback."""
+    try:
+        from kernelwire import cli
+    except KeyboardInterrupt:
+        return 130
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

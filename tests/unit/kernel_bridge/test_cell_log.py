@@ -49,7 +49,9 @@ def test_every_torn_tail_is_cut(tmp_path: Path) -> None:
 
 def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "cells.jsonl").write_bytes(record("a") + b"\n\x00\x00\n[]\n\xff\n" + record("b") + b"\n")
-    assert CellLog.open(tmp_path).ids() == ["a", "b"]
+    cells = CellLog.open(tmp_path)
+    assert cells.ids() == ["a", "b"]
+    assert cells.damaged_lines == 3
     assert CellLog.open(tmp_path).get("b") == record("b")
 
 

@@ -141,3 +141,14 @@ async def test_files_that_are_not_written_are_not_held_open(journal: Journal) ->
         journal.tend()
         assert descriptors() == before
     assert len(journal.read(0, None, 99, 1 << 20).events) == 3
+
+
+async def test_what_was_cut_off_or_passed_over_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    directory = tmp_path / "hosthost.0123456789abcdef"
+    directory.mkdir()
+    (directory / "cells.jsonl").write_bytes(b"rubbish\n" + record("a", 1) + b'\n{"cell"')
+    with caplog.at_level("WARNING", "kernelwire"):
+        Journal(directory, BridgeSettings()).close()
+    assert [one.getMessage() for one in caplog.records] == [
+        "log_repaired session=01234567 torn_bytes=7 damaged_cells=1"
+    ]

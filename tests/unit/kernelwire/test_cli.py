@@ -3,13 +3,16 @@
 import argparse
 import json
 import os
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from kernelwire import __version__
+import kernelwire
+from kernelwire import __main__, __version__
 from kernelwire.cli import main, make_parser
 
 SCREEN_LINES, SCREEN_COLUMNS = 24, 80
@@ -212,3 +215,14 @@ def test_call_asks_for_no_params(capsys: pytest.CaptureFixture[str]) -> None:
 def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     assert "kernelwire" in capsys.readouterr().out
+
+
+def test_interrupted_while_it_is_loaded_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(name: str, *_: object) -> None:
+        if name == "kernelwire.cli":
+            raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "kernelwire.cli")
+    monkeypatch.delattr(kernelwire, "cli")
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=interrupt), *sys.meta_path])
+    assert __main__.main() == 130
