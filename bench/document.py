@@ -19,9 +19,11 @@ back; p50 is what the client waits. Nearly all of it is done one after the other
 that much less of these figures."""
 
 METHOD = """\
-- All systems of a table run on one machine at the same time, and take turns: a round is one call of each, in a
-  shuffled order. So whatever disturbs the machine disturbs all of them, and ratios say more than times. Between the
-  rounds a loop that always does the same is timed: `noise` below a table says how much the machine itself varied.
+- All systems of a table run on one machine at the same time, and take turns: a round is one turn of each, in a
+  shuffled order. A turn is one call, which finds the caches full of what the others have done, or, where the title
+  says so, many calls in a row, as of a client that calls on and on. So whatever disturbs the machine disturbs all of
+  them, and ratios say more than times. Between the rounds a loop that always does the same is timed: `noise` below a
+  table says how much the machine itself varied.
 - Times are medians; `IQR` is the distance of the quartiles. They are taken by blocking clients, of which the one for
   raw 0MQ uses the project's own codec, the cheapest it has: the comparison shows the way and not the client. Answers
   are checked, outside of the time.

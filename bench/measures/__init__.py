@@ -30,6 +30,10 @@ _SERVING = (systems.OURS, *systems.NETWORKED)
 MEASURES: tuple[Measure, ...] = (
     Measure("evaluate", "Evaluate `1+1`", systems.MAIN, calls.EVALUATE.measure, 60),
     Measure("inspect", "Inspect `len`", systems.MAIN, calls.INSPECT.measure, 45),
+    Measure(
+        "evaluate-row", f"Evaluate `1+1`, {calls.ROW} calls in a row", systems.MAIN, calls.EVALUATE_ROW.measure, 60
+    ),
+    Measure("inspect-row", f"Inspect `len`, {calls.ROW} calls in a row", systems.MAIN, calls.INSPECT_ROW.measure, 45),
     Measure("complete-live", "Complete what has been executed", systems.MAIN, calls.COMPLETE_LIVE.measure, 45),
     Measure("complete-jedi", "Complete what needs jedi", systems.MAIN, calls.COMPLETE_JEDI.measure, 45),
     Measure("cpu", "CPU of one session", systems.MAIN, cpu.measure, 45),

@@ -1,8 +1,13 @@
-"""How long single calls take: rounds in which every system does the call once, in a shuffled order."""
+"""How long single calls take: rounds in which every system has its turn, in a shuffled order.
+
+A turn of one call finds the caches of the processors full of what the other systems have done, as a service does that
+is called now and then on a busy machine; in a turn of many calls only the first does, as with a client that calls on
+and on. The more processes a call goes through, the more the first way costs it.
+"""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.ground import Ground, timed
 from bench.protocol import BenchFailed, Session, System
@@ -22,6 +27,8 @@ class Call:
     right: Callable[[object], bool]
     prepare: str = ""
     """code that every kernel runs before"""
+    in_a_row: int = 1
+    """calls of a turn"""
 
     def measure(self, ground: Ground, systems: Sequence[System]) -> list[Figure]:
         """A wrong answer is a failure too."""
@@ -33,7 +40,7 @@ class Call:
         for _ in ground.rounds(self.rounds):
             for system in ground.shuffled(systems):
                 with ground.trying(system):
-                    times_s[system.name].append(self._time(system))
+                    times_s[system.name] += [self._time(system) for _ in range(self.in_a_row)]
         return [timed(system.name, QUANTITY, times_s[system.name]) for system in ground.sound(systems)]
 
     def _warm_up(self, system: System, rounds: int) -> None:
@@ -62,6 +69,9 @@ INSPECT = Call(
     lambda session: session.inspect("len"),
     lambda found: isinstance(found, str) and "Return the number of items" in found,
 )
+ROW = 20
+EVALUATE_ROW = replace(EVALUATE, rounds=30, in_a_row=ROW)
+INSPECT_ROW = replace(INSPECT, rounds=20, in_a_row=ROW)
 COMPLETE_LIVE = Call(
     "complete `import os; os.pa`, os being imported",
     25,

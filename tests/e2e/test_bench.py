@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.measures import calls
 from bench.results import Figure, Report
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = {"raw-stock", "raw-launcher", "kernelwire"}
 POLLED = "kernelwire-polled"
 ONLY = [word for name in sorted({*SYSTEMS, POLLED}) for word in ("--system", name)]
-MEASURES = ("evaluate", "inspect", "complete-live", "cpu", "flushed", "idle", "polls")
+MEASURES = ("evaluate", "inspect", "evaluate-row", "complete-live", "cpu", "flushed", "idle", "polls")
 SHORT = ["--rounds", "2", "--lines", "50", "--sessions", "20", *ONLY]
 DEADLINE_S = 90
 STOP_S = 50
@@ -77,6 +78,7 @@ def test_every_figure_is_there(temporary: Path) -> None:
     for measure in ("evaluate", "inspect", "complete-live"):
         figures = _figures(report, measure)
         assert {(one.system, one.quantity, one.count) for one in figures} == {(name, "time", 2) for name in SYSTEMS}
+    assert {one.count for one in _figures(report, "evaluate-row")} == {2 * calls.ROW}
     assert {one.quantity for one in _figures(report, "cpu")} == {"server CPU", "kernel CPU"}
     lost = {one.system: (one.value, one.unit) for one in _figures(report, "flushed") if one.quantity == "lost"}
     assert lost == dict.fromkeys(SYSTEMS, (0, "of 50 lines"))
