@@ -17,7 +17,7 @@ from kernel_bridge.host_lock import HostLock
 from kernel_bridge.ownership import walk
 from kernelwire.credentials import Identity
 from kernelwire.errors import CannotServe
-from kernelwire.service_user import DEFAULT, ServiceUser
+from kernelwire.service_user import ServiceUser, stranger
 from kernelwire.state_names import HOME, TREES, is_ours
 
 
@@ -37,10 +37,9 @@ def hand_over(state_dir: Path, user: ServiceUser, end_kernels: Callable[[Identit
     if old.uid == new.uid:
         _give_top(state_dir, {0}, new)  # what an interrupted change, or a command of root's, has left
         return
-    if old.uid not in (0, DEFAULT) and not user.explicit:
-        raise CannotServe(
-            f"{state_dir} belongs to user {old.uid}: name it by serve.user, or choose another --state-dir"
-        )
+    why = stranger(state_dir, user)
+    if why:
+        raise CannotServe(why)
     for name in (SERVE_LOCK, HOST_LOCK):
         if HostLock(state_dir / name).held_by_other():
             raise CannotServe(

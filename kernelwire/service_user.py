@@ -79,6 +79,14 @@ def choose(setting: str, state_dir: Path) -> ServiceUser:
     return ServiceUser(as_root=why)
 
 
+def stranger(state_dir: Path, user: ServiceUser) -> str:
+    """Why root's service, as this user, does not take the directory from its owner; empty: it does."""
+    owner = owner_of(state_dir)
+    if owner is None or user.explicit or owner.uid in (DEFAULT, user.owner.uid):
+        return ""
+    return f"{state_dir} belongs to user {owner.uid}: name it by serve.user, or choose another --state-dir"
+
+
 def owner_at_work(state_dir: Path) -> Identity | None:
     """Whom a command of root's becomes, or acts as, to work in a state directory; None: it goes on as it is.
 

@@ -21,7 +21,10 @@ def check(chosen: Resolved) -> Iterator[Finding]:
     except CannotServe as error:
         yield problem("user", str(error), "mend that, or set serve.user to another one")
         return
-    if user.as_root:
+    why = service_user.stranger(chosen.state_dir, user) if is_root() else ""
+    if why:
+        yield problem("user", f"root's own service does not start: {why}", "or let that user start it, and doctor")
+    elif user.as_root:
         yield warning("user", f"the service runs as root: {user.as_root}", _MEND)
     elif user.identity is not None:
         yield fine("user", f"started by root, the service runs as user {user.identity.uid}")

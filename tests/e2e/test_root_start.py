@@ -218,6 +218,10 @@ async def test_the_directory_goes_to_whom_the_service_runs_as(root: Root, http: 
     done = await asyncio.to_thread(root.run, "serve", "--port", "0")
     assert done.returncode == 1
     assert "belongs to user 65534: name it by serve.user" in done.stderr
+    seen = root.run("doctor")
+    assert seen.returncode == 1
+    assert "root's own service does not start" in seen.stdout
+    assert "belongs to user 65534: name it by serve.user" in seen.stdout
 
 
 async def test_root_takes_it_back(root: Root, http: aiohttp.ClientSession) -> None:
