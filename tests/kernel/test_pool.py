@@ -370,6 +370,16 @@ async def in_pool(host: RealHost) -> KernelRecord:
             await asyncio.sleep(0.02)
 
 
+async def forgotten(host: RealHost, record: KernelRecord) -> None:
+    """Return when the kernel has ended, and its record, which is the last of it, is gone."""
+    await gone(record.pid)
+    async with asyncio.timeout(BOUND_S):
+        while True:
+            if not (host.state_dir / "kernels" / record.kid).exists():
+                return
+            await asyncio.sleep(0.02)
+
+
 async def test_a_new_host_takes_over_what_was_handed_over_and_ends_what_waits(tmp_path: Path) -> None:
     async with real_host(tmp_path, pool=1) as host:
         first = await in_pool(host)
@@ -379,7 +389,7 @@ async def test_a_new_host_takes_over_what_was_handed_over_and_ends_what_waits(tm
         second = await in_pool(host)
         await host.replace()
         assert (await host.evaluate(session, "kept + 1", wait=20.0)).text == "42"
-        await gone(second.pid)
+        await forgotten(host, second)
         third = await in_pool(host)
         assert {path.name for path in (host.state_dir / "workdirs").iterdir()} == {first.kid, third.kid}
         assert processes.read(first.pid) is not None
