@@ -21,7 +21,7 @@ def check(chosen: Resolved) -> Iterator[Finding]:
     except CannotServe as error:
         yield problem("user", str(error), "mend that, or set serve.user to another one")
         return
-    why = service_user.stranger(chosen.state_dir, user) if is_root() else ""
+    why = service_user.stranger(chosen.state_dir, user)
     if why:
         yield problem("user", f"root's own service does not start: {why}", "or let that user start it, and doctor")
     elif user.as_root:
